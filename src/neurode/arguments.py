@@ -1,0 +1,275 @@
+"""The arguments of `solve`: read, checked, and refused in words."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .core.closures import Hoisted, hoist, output_shape
+from .core.status import SolveError
+from .core.trees import is_differentiable, real_dtype, tree_map
+from .gradients.gradient import GradientStrategy
+from .solvers.solver import Solver
+from .stepping.controller import StepController
+
+keystr = jax.tree_util.keystr
+
+
+def check_options(solver, stepsize, gradient, dense, save, norm, max_steps, throw) -> None:
+    """Solver, controller, gradient and flags: of the right kind, and fitting together."""
+    for name, value, kind, example in (
+        ("solver", solver, Solver, "Tsit5()"),
+        ("stepsize", stepsize, StepController, "PIController()"),
+        ("gradient", gradient, GradientStrategy, "Checkpointed()"),
+    ):
+        if not isinstance(value, kind):
+            hint = f"write {name}=nd.{example}"
+            if callable(value) and hasattr(value, "__name__"):
+                hint = f"write {name}=nd.{value.__name__}(), with parentheses"
+            raise TypeError(f"{name} must be an instance such as nd.{example}, got {value!r}; {hint}")
+    if isinstance(max_steps, bool) or not hasattr(max_steps, "__index__"):
+        raise TypeError(f"max_steps must be a whole number, got {max_steps!r}")
+    if max_steps < 1:
+        raise ValueError(f"max_steps must be at least 1, got {max_steps}")
+    for name, value in (("dense", dense), ("throw", throw)):
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name} must be True or False, got {value!r}")
+    for name, value in (("save", save), ("norm", norm)):
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} must be a function or None, got {value!r}")
+    if stepsize.adaptive and solver.error_order is None:
+        raise ValueError(
+            f"{type(solver).__name__}() has no error estimate and cannot choose its own step "
+            f"size: give it fixed steps with stepsize=nd.ConstantSteps(n) or nd.StepTo(grid), "
+            f"or use an adaptive solver such as nd.Tsit5()"
+        )
+
+
+def check_args(args: Any) -> None:
+    """Exactly a tuple: anything else would be splatted by mistake."""
+    if type(args) is not tuple:
+        raise TypeError(
+            f"args must be a tuple, got {type(args).__name__}: write args=(p,) for a single "
+            f"argument p, so that f is called as f(t, y, p)"
+        )
+
+
+def read_state(y0: Any) -> Any:
+    """y0 as a pytree of real or complex arrays; whole numbers become floats."""
+    leaves = jax.tree_util.tree_leaves_with_path(y0)
+    if not leaves:
+        raise ValueError(f"y0 must hold at least one array, got {y0!r}")
+
+    def leaf(path, x):
+        where = f"y0{keystr(path)}"
+        try:
+            x = jnp.asarray(x)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{where} must be an array of numbers, got {x!r}") from error
+        if jnp.issubdtype(x.dtype, jnp.integer) or x.dtype == bool:
+            x = x.astype(jnp.result_type(float))
+        if not is_differentiable(x):
+            raise TypeError(f"{where} must be an array of numbers, got dtype {x.dtype}")
+        if _is_concrete(x) and not np.isfinite(np.asarray(x, _numpy_dtype(x))).all():
+            raise ValueError(f"{where} holds NaN or infinite values: {np.asarray(x)!r}")
+        # A weak type (a Python number's) would be promoted inside the loop.
+        return jax.lax.convert_element_type(x, x.dtype)
+
+    result = jax.tree_util.tree_map_with_path(leaf, y0)
+    if sum(x.size for x in jax.tree_util.tree_leaves(result)) == 0:
+        raise ValueError(f"y0 is empty: its arrays have shapes {tree_map(jnp.shape, result)}")
+    return result
+
+
+def _numpy_dtype(x: jax.Array) -> Any:
+    """A dtype that NumPy can test for finiteness (it cannot for bfloat16)."""
+    return complex if jnp.issubdtype(x.dtype, jnp.complexfloating) else float
+
+
+def read_times(ts: Any, y0: Any) -> jax.Array:
+    """The save times as a float array of at least two sorted entries."""
+    try:
+        ts = jnp.asarray(ts)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"ts must be a sequence of numbers, got {ts!r}") from error
+    if ts.ndim != 1 or ts.shape[0] < 2:
+        raise ValueError(
+            f"ts must be one-dimensional with at least two times (the first is t0, the last is "
+            f"t1), got shape {ts.shape}; write ts=[t0, t1]"
+        )
+    if jnp.issubdtype(ts.dtype, jnp.complexfloating) or ts.dtype == bool:
+        raise TypeError(f"ts must hold real numbers, got dtype {ts.dtype}")
+    if not is_differentiable(ts) and not jnp.issubdtype(ts.dtype, jnp.integer):
+        raise TypeError(f"ts must hold real numbers, got dtype {ts.dtype}")
+    widths = [real_dtype(x) for x in jax.tree_util.tree_leaves(y0)]
+    dtype = jnp.result_type(jnp.float32, *widths, ts.dtype if is_differentiable(ts) else jnp.float32)
+    ts = jax.lax.convert_element_type(ts, dtype)
+    if _is_concrete(ts):
+        values = np.asarray(ts)
+        if not np.isfinite(values).all():
+            raise ValueError(f"ts holds NaN or infinite times: {values}")
+        differences = np.diff(values)
+        if (differences > 0).any() and (differences < 0).any():
+            at = int(np.argmax(differences * np.sign(values[-1] - values[0] or 1.0) < 0))
+            raise ValueError(
+                f"ts must be sorted (non-decreasing, or non-increasing to solve backwards), but "
+                f"ts[{at}]={values[at]:.6g} is followed by ts[{at + 1}]={values[at + 1]:.6g}; "
+                f"sort it"
+            )
+    return ts
+
+
+def read_tolerance(name: str, value: Any, y0: Any, dtype: Any) -> Any:
+    """A tolerance per leaf of y0."""
+    treedef = jax.tree_util.tree_structure(y0)
+    leaves = jax.tree_util.tree_leaves(value)
+    if jax.tree_util.treedef_is_leaf(jax.tree_util.tree_structure(value)) and not (
+        jax.tree_util.treedef_is_leaf(treedef)
+    ):
+        leaves = leaves * treedef.num_leaves
+    elif jax.tree_util.tree_structure(value) != treedef:
+        raise ValueError(
+            f"{name} must be a number or a pytree matching y0 ({treedef}), got {value!r}"
+        )
+    result = []
+    for leaf, y in zip(leaves, jax.tree_util.tree_leaves(y0), strict=True):
+        try:
+            array = jnp.asarray(leaf, dtype)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} must be a number, got {leaf!r}") from error
+        if _is_concrete(array):
+            _check_tolerance(name, np.asarray(array))
+        if np.broadcast_shapes(array.shape, y.shape) != y.shape:
+            raise ValueError(f"{name} has shape {array.shape}, which does not fit y0's {y.shape}")
+        result.append(array)
+    return jax.tree_util.tree_unflatten(treedef, result)
+
+
+def _check_tolerance(name: str, value: np.ndarray) -> None:
+    lowest = value.min() if value.size else 0.0
+    if np.isnan(value).any() or lowest < 0:
+        raise ValueError(f"{name} must not be negative or NaN, got {value}; write {name}=1e-6, say")
+    if name == "rtol" and not np.isfinite(value).all():
+        raise ValueError(
+            f"rtol must be finite, got {value}; to leave a leaf uncontrolled set its atol to inf"
+        )
+    if name == "rtol" and lowest == 0:
+        return
+    if name == "atol" and lowest == 0:
+        return
+
+
+def read_probe(probe: Any) -> jax.Array:
+    """The probe as a scalar float array."""
+    probe = jnp.asarray(probe)
+    if probe.shape != () or not is_differentiable(probe):
+        raise TypeError(f"probe must be a float scalar such as 0.0, got {probe!r}")
+    return probe
+
+
+def read_controller(stepsize: StepController, dtype: Any) -> StepController:
+    """The controller with its numbers and times as arrays, so that their values compile nothing."""
+    limits = stepsize.limits
+    arrays = {
+        name: None if value is None else jnp.asarray(value, dtype)
+        for name, value in limits._asdict().items()
+    }
+    for name in ("step_at", "jump_at"):
+        if arrays[name] is not None and arrays[name].ndim != 1:
+            raise ValueError(f"{name} must be a sequence of times, got shape {arrays[name].shape}")
+    return _replaced(stepsize, limits=limits._replace(**arrays))
+
+
+def _replaced(module: Any, **fields: Any) -> Any:
+    import equinox as eqx
+
+    names = list(fields)
+    return eqx.tree_at(
+        lambda m: [getattr(m, n) for n in names],
+        module,
+        [fields[n] for n in names],
+        is_leaf=lambda x: x is None,
+    )
+
+
+def as_arrays(tree: Any, dtype: Any) -> Any:
+    """Numbers among the leaves as arrays."""
+    return tree_map(lambda x: jnp.asarray(x, dtype) if isinstance(x, (int, float)) else x, tree)
+
+
+def hoist_field(f: Callable, time: Any, state: Any, args: tuple) -> Hoisted:
+    """f with its arguments and all that it closes over as data; its result checked and cast."""
+    if not callable(f):
+        raise TypeError(f"f must be a function f(t, y, *args), got {f!r}")
+
+    def checked(t, y, f, args):
+        return _cast_like(_call(f, t, y, *args), y)
+
+    return hoist(checked, (time, state), (f, args))
+
+
+def _call(f: Callable, t: Any, y: Any, *args: Any) -> Any:
+    try:
+        return f(t, y, *args)
+    except Exception as error:
+        shapes = tree_map(lambda x: f"{x.dtype}{list(x.shape)}", y)
+        raise SolveError(
+            f"f raised {type(error).__name__} when called as f(t, y, *args) with "
+            f"{len(args)} further argument(s) and y: {shapes}: {error}"
+        ) from error
+
+
+def _cast_like(dy: Any, y: Any) -> Any:
+    """dy with y's structure, shapes and dtypes, or an error that says what differs."""
+    if dy is None:
+        raise TypeError("f returned None: it must return dy/dt, a pytree like y (a missing return?)")
+    expected, got = jax.tree_util.tree_structure(y), jax.tree_util.tree_structure(dy)
+    if expected != got:
+        raise ValueError(f"f must return a pytree like y: expected {expected}, got {got}")
+
+    def leaf(path, d, x):
+        where = f"f(t, y){keystr(path)}"
+        try:
+            d = jnp.asarray(d)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{where} must be an array of numbers, got {d!r}") from error
+        if d.shape != x.shape:
+            raise ValueError(
+                f"{where} has shape {d.shape}, but y{keystr(path)} has shape {x.shape}: "
+                f"f must return one derivative per entry of y"
+            )
+        is_complex = jnp.issubdtype(d.dtype, jnp.complexfloating)
+        if is_complex and not jnp.issubdtype(x.dtype, jnp.complexfloating):
+            raise TypeError(
+                f"{where} is complex but y{keystr(path)} is {x.dtype}: make y0 complex, or "
+                f"return a real part"
+            )
+        if not jnp.issubdtype(d.dtype, jnp.number) and d.dtype != bool:
+            raise TypeError(f"{where} must hold numbers, got dtype {d.dtype}")
+        return d.astype(x.dtype)
+
+    return jax.tree_util.tree_map_with_path(leaf, dy, y)
+
+
+def hoist_save(save: Callable, time: Any, state: Any) -> Hoisted:
+    """save(t, y) with all that it closes over as data."""
+
+    def checked(t, y, save):
+        return tree_map(jnp.asarray, save(t, y))
+
+    hoisted = hoist(checked, (time, state), (save,))
+    for shape in jax.tree_util.tree_leaves(output_shape(hoisted)):
+        if not is_differentiable(shape):
+            raise TypeError(f"save must return real or complex arrays, got dtype {shape.dtype}")
+    return hoisted
+
+
+def scaled_error(state: Any) -> Any:
+    """What a norm is called with: the error over its tolerance, like y0."""
+    return state
+
+
+def _is_concrete(x: Any) -> bool:
+    return not isinstance(x, jax.core.Tracer)

@@ -1,0 +1,125 @@
+"""What a solve returns."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .types import Rows, State, Times
+
+
+class Stats(eqx.Module):
+    """What a solve cost. Integer scalars; one per lane under `jax.vmap`.
+
+    Attributes:
+        num_steps: attempted steps.
+        num_accepted: accepted steps.
+        num_rejected: rejected steps.
+        num_f_evals: evaluations of the vector field (NFE), those for the first step size and for
+            dense output included.
+    """
+
+    num_steps: jax.Array
+    num_accepted: jax.Array
+    num_rejected: jax.Array
+    num_f_evals: jax.Array
+
+
+class Resume(eqx.Module):
+    """Where a solve left off, for `nd.solve(..., resume=sol.resume)`.
+
+    Attributes:
+        step_size: the (positive) size planned for the next step.
+        controller_state: the step size controller's memory.
+    """
+
+    step_size: jax.Array
+    controller_state: Any
+
+
+class DenseOutput(eqx.Module):
+    """The interpolants of all accepted steps.
+
+    Attributes:
+        steps: the accepted times t_0 ... t_n, padded with the last of them, [max_steps + 1].
+        starts: states at which the steps began, leaves [max_steps, ...].
+        coefficients: per power of the fraction of a step, leaves [max_steps, ...].
+        sizes: signed step sizes, [max_steps].
+        offsets: the part of each start time that `steps` cannot show, [max_steps].
+        num_accepted: how many steps there are.
+        evaluate: (y, coefficients, elapsed, h) -> y, the solver's interpolation.
+    """
+
+    steps: jax.Array
+    starts: State
+    coefficients: tuple[State, ...]
+    sizes: jax.Array
+    offsets: jax.Array
+    num_accepted: jax.Array
+    evaluate: Any = eqx.field(static=True)
+
+    def __call__(self, t: jax.Array) -> State:
+        """The state at one time t; NaN outside the interval that was solved."""
+        direction = jnp.where(self.steps[-1] < self.steps[0], -1, 1)
+        steps, t = direction * self.steps, direction * t
+        inside = (t >= steps[0]) & (t <= steps[-1])
+        index = jnp.clip(jnp.searchsorted(steps, t, side="left") - 1, 0, self.num_accepted - 1)
+        take = lambda tree: jax.tree_util.tree_map(lambda x: x[index], tree)  # noqa: E731
+        elapsed = (direction * t - self.steps[index]) - self.offsets[index]
+        y = self.evaluate(
+            take(self.starts), take(self.coefficients), elapsed, self.sizes[index]
+        )
+        return jax.tree_util.tree_map(lambda x: jnp.where(inside, x, jnp.nan), y)
+
+
+class Solution(eqx.Module):
+    """The solution of an initial value problem.
+
+    Attributes:
+        ts: the save times.
+        ys: the saved states; a pytree like y0, every leaf with a leading axis len(ts). ys[0] is y0.
+        stats: what it cost.
+        status: how it ended; compare with `nd.Status`.
+        resume: where it left off.
+        dense: the dense output, when asked for; call the solution to evaluate it.
+    """
+
+    ts: Times
+    ys: Rows
+    stats: Stats
+    status: jax.Array
+    resume: Resume
+    dense: DenseOutput | None = None
+
+    @property
+    def steps(self) -> jax.Array:
+        """The accepted times, padded with the last of them (needs `dense=True`)."""
+        return self._dense_output().steps
+
+    def __call__(self, t: Any) -> State:
+        """The state at times between ts[0] and ts[-1]; NaN outside, and after a failure.
+
+        Args:
+            t: a time, or an array of times of any shape.
+
+        Returns:
+            A pytree like y0, every leaf with the axes of t in front.
+
+        Raises:
+            ValueError: for a solution without dense output, or of several lanes.
+        """
+        dense = self._dense_output()
+        if self.status.ndim:
+            raise ValueError(
+                "this is a vmapped solution with several lanes: evaluate each with "
+                "jax.vmap(lambda s: s(t))(sol)"
+            )
+        t = jnp.asarray(t, self.ts.dtype)
+        flat = jax.vmap(dense)(t.reshape(-1))
+        return jax.tree_util.tree_map(lambda x: x.reshape(*t.shape, *x.shape[1:]), flat)
+
+    def _dense_output(self) -> DenseOutput:
+        if self.dense is None:
+            raise ValueError("this solution has no dense output: ask for it with solve(dense=True)")
+        return self.dense

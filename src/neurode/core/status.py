@@ -1,0 +1,61 @@
+"""How a solve ended, in one number per solve and one sentence per number."""
+
+import enum
+
+
+class Status(enum.IntEnum):
+    """How a solve ended. Compare with `sol.status == nd.Status.SUCCESS`.
+
+    Under `jax.vmap` a solution carries one status per lane.
+    """
+
+    SUCCESS = 0
+    MAX_STEPS = 1
+    STEP_UNDERFLOW = 2
+    NON_FINITE = 3
+    INVALID_INPUT = 4
+
+    @property
+    def sentence(self) -> str:
+        """What happened and what to try, in words."""
+        return _SENTENCES[self]
+
+
+RUNNING = -1
+"""Internal: the loop has not ended. Never seen in a solution."""
+
+_SENTENCES = {
+    Status.SUCCESS: "the solve reached the last time",
+    Status.MAX_STEPS: (
+        "the budget of steps was used up before the last time was reached; try a larger max_steps, "
+        "a looser rtol/atol, a solver of higher order, or a stiff solver if the problem is stiff"
+    ),
+    Status.STEP_UNDERFLOW: (
+        "the step size shrank below what the time can resolve; the solution may blow up or f may "
+        "jump there: check f near this time, name its jumps with jump_at=, loosen rtol/atol, or "
+        "set min_step="
+    ),
+    Status.NON_FINITE: (
+        "f or the state became NaN or infinite; the solution may blow up or f may be undefined "
+        "there: check f near this time, or start with a smaller first_step="
+    ),
+    Status.INVALID_INPUT: (
+        "an input was invalid: times must be finite and sorted, rtol and atol non-negative and not "
+        "both zero, y0 finite, step sizes positive"
+    ),
+}
+
+
+class SolveError(RuntimeError):
+    """A solve that could not be completed.
+
+    Attributes:
+        status: why, as a `Status`, or None when the solve did not start.
+    """
+
+    def __init__(self, message: str, status: Status | None = None):
+        super().__init__(message)
+        self.status = status
+
+    def __reduce__(self):
+        return type(self), (self.args[0], self.status)

@@ -1,0 +1,218 @@
+"""The continuous adjoint of Chen et al. (2018), in constant memory.
+
+With a(t) = dL/dy(t), the system y' = f, a' = -a^T df/dy is solved backwards from each save time to
+the one before, starting again from the stored state (paper, section 2 and appendix D). The gradient
+of the parameters, the integral of a^T df/dp, is a quadrature along that solution: it rides along
+with the solver's own weights, but is no part of the adjoint's stages, error norm or step sizes, so
+that the step size does not depend on the number of parameters (Kidger et al. 2021 call the same
+exclusion a seminorm).
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..core.norms import Tolerance
+from ..core.status import Status
+from ..core.trees import add, row, scale, tree_map, zero_cotangent
+from ..core.types import Norm, State
+from ..loops.driver import integrate
+from ..loops.problem import Problem, Recording, Trajectory
+from ..solvers.solver import Solver
+from ..stepping.grids import EqualSteps
+from .gradient import (
+    GradientStrategy,
+    Inputs,
+    Settings,
+    any_nonzero,
+    arriving_cotangent,
+    basic_recording,
+    make_problem,
+    mark_failure,
+    split,
+)
+
+
+class Backsolve(GradientStrategy):
+    """Solve the adjoint equation backwards in time, in constant memory.
+
+    The gradient is that of the continuous problem: it agrees with the discrete one to about the
+    tolerance, and drifts where the dynamics cannot be reversed stably (then use `Checkpointed`).
+
+    Args:
+        solver: for the adjoint; None takes the forward solve's.
+        rtol: relative tolerance of the adjoint; None takes the forward solve's.
+        atol: absolute tolerance of the adjoint; None takes the forward solve's.
+        norm: of the scaled error (y, a) of the adjoint; None is the root mean square.
+    """
+
+    solver: Solver | None = eqx.field(static=True, default=None)
+    rtol: Any = None
+    atol: Any = None
+    norm: Norm | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        if self.solver is not None and not isinstance(self.solver, Solver):
+            raise TypeError(f"Backsolve(solver=...) takes a solver such as Tsit5(), got {self.solver!r}")
+        for name, value in (("rtol", self.rtol), ("atol", self.atol)):
+            if isinstance(value, (int, float)) and not value >= 0:
+                raise ValueError(f"Backsolve({name}=...) must not be negative, got {value!r}")
+
+    def check(self, settings: Settings) -> None:
+        """Backsolve stores no steps, so that it cannot differentiate dense output."""
+        if settings.dense:
+            raise ValueError(
+                "gradient=Backsolve() keeps no steps and cannot differentiate dense output; "
+                "use gradient=Checkpointed() or Direct() with dense=True, or name the times in ts"
+            )
+
+    def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
+        """Solve, differentiably in reverse mode."""
+        save = inputs.save
+        if save is None:
+            return _solve(settings, self.solver, self.norm, (self.rtol, self.atol), inputs)
+        # Every observation's state is needed to start from: save what is asked for afterwards.
+        trajectory = _solve(
+            settings, self.solver, self.norm, (self.rtol, self.atol), inputs._replace(save=None)
+        )
+        return trajectory._replace(rows=jax.vmap(save)(inputs.ts, trajectory.rows))
+
+
+class Adjoint(NamedTuple):
+    """The state of the backward solve."""
+
+    y: State
+    a: State
+    parameters: Any
+    """The quadrature: the integral of a^T df/dp from t to t1."""
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _solve(settings, solver, norm, tolerances, inputs: Inputs) -> Trajectory:
+    del solver, norm, tolerances
+    trajectory = integrate(make_problem(settings, inputs), basic_recording(settings))
+    return mark_failure(settings, trajectory)
+
+
+def _forward(settings, solver, norm, tolerances, inputs: Inputs) -> tuple:
+    trajectory = integrate(make_problem(settings, inputs), Recording())
+    return mark_failure(settings, trajectory), (tolerances, inputs, trajectory)
+
+
+def _backward(settings, solver, norm, residuals, cotangent: Trajectory) -> tuple:
+    tolerances, inputs, found = residuals
+    backward = _Backward(settings, solver, norm, tolerances, inputs, found, cotangent)
+    return zero_cotangent(tolerances), backward.run()
+
+
+_solve.defvjp(_forward, _backward)
+
+
+class _Backward:
+    """The backward solve, bound to what the forward solve kept and to the cotangents."""
+
+    def __init__(self, settings, solver, norm, tolerances, inputs, found, cotangent):
+        self.settings, self.norm = settings, norm
+        self.solver = settings.solver if solver is None else solver
+        self.inputs, self.found = inputs, found
+        self.ts = inputs.ts
+        self.parameters, self.rest = split(inputs.field)
+        self.tolerance = self.adjoint_tolerance(*tolerances)
+        self.rows_bar, last = arriving_cotangent(settings, found, cotangent.rows)
+        self.last_bar = add(last, cotangent.y)
+
+    def adjoint_tolerance(self, rtol: Any, atol: Any) -> Tolerance:
+        def both(own, forward):
+            if own is None:
+                return (forward, forward)
+            tree = tree_map(lambda _: jnp.asarray(own, self.ts.dtype), self.inputs.y0)
+            return (tree, tree)
+
+        forward = self.inputs.tolerance
+        return Tolerance(both(rtol, forward.rtol), both(atol, forward.atol))
+
+    def field(self, t: Any, state: Adjoint) -> Adjoint:
+        """y' = f, a' = -a^T df/dy, and the integrand of the parameters' gradient."""
+
+        def f(y, parameters):
+            return eqx.combine(parameters, self.rest)(t, y)
+
+        dy, f_vjp = jax.vjp(f, state.y, self.parameters)
+        a_bar, parameters_bar = f_vjp(state.a)
+        return Adjoint(dy, scale(-1, a_bar), tree_map(jnp.negative, parameters_bar))
+
+    def time_cotangent(self, t: Any, y: State, a: State) -> jax.Array:
+        """a^T f(t, y): how the loss changes when the state arrives later."""
+        dy = self.inputs.field(t, y)
+        products = tree_map(lambda g, d: jnp.sum(jnp.real(g * d)), a, dy)
+        total = sum(jax.tree_util.tree_leaves(products), start=jnp.zeros((), self.ts.dtype))
+        return total.astype(self.ts.dtype)
+
+    def run(self) -> Inputs:
+        """Cotangents of the inputs."""
+        inputs, found, ts = self.inputs, self.found, self.ts
+        is_success = found.status == Status.SUCCESS
+        is_idle = ~is_success & ~any_nonzero((self.rows_bar, self.last_bar))
+        # A failed solve can only be differentiated at the rows that it reached.
+        last = jnp.where(is_idle, 0, jnp.where(is_success, len(ts) - 1, found.rows_done - 1))
+        lost = ~is_success & any_nonzero(self.last_bar)
+        a = tree_map(lambda x: jnp.where(is_success, x, jnp.where(lost, jnp.nan, 0)), self.last_bar)
+        parameters = tree_map(jnp.zeros_like, self.parameters)
+        start = (last, a, parameters, jnp.zeros_like(ts), found.next_step, jnp.zeros((), jnp.int32))
+        _, a, parameters, ts_bar, _, evals = jax.lax.while_loop(
+            lambda carry: carry[0] > 0, self.interval, start
+        )
+        t0_bar = jnp.where(is_idle, 0, self.time_cotangent(ts[0], inputs.y0, a))
+        result = zero_cotangent(inputs)
+        replace = {
+            "field": eqx.combine(parameters, result.field),
+            "y0": add(a, row(self.rows_bar, 0)),
+            "ts": ts_bar.at[0].add(-t0_bar),
+        }
+        if inputs.probe is not None:
+            replace["probe"] = evals.astype(inputs.probe.dtype)
+        return result._replace(**replace)
+
+    def interval(self, carry: tuple) -> tuple:
+        """From one save time back to the one before."""
+        index, a, parameters, ts_bar, h, evals = carry
+        t, t_before = self.ts[index], self.ts[index - 1]
+        y, y_bar = row(self.found.rows, index), row(self.rows_bar, index)
+        arriving = add(a, y_bar)
+        # For the last row `a` holds the whole cotangent: rows_bar is zero there.
+        is_end = index == len(self.ts) - 1
+        y_bar = tree_map(lambda whole, part: jnp.where(is_end, whole, part), arriving, y_bar)
+        ts_bar = ts_bar.at[index].add(self.time_cotangent(t, y, y_bar))
+        controller = self.controller(jnp.abs(t - t_before))
+        problem = Problem(
+            field=self.field,
+            y0=Adjoint(y, arriving, parameters),
+            ts=jnp.stack([t, t_before]),
+            tolerance=self.tolerance,
+            solver=self.solver,
+            controller=controller,
+            max_steps=self.settings.max_steps,
+            norm=self.norm,
+            first_step=h if controller.adaptive else None,
+            skip_empty=True,
+            controlled=lambda state: (state.y, state.a),
+        )
+        solved = integrate(problem)
+        failed = solved.status != Status.SUCCESS
+        a = tree_map(lambda x: jnp.where(failed, jnp.nan, x), solved.y.a)
+        h_next = jnp.where(solved.num_steps > 0, solved.next_step, h)
+        return (
+            index - 1, a, solved.y.parameters, ts_bar, h_next, evals + solved.num_f_evals
+        )  # fmt: skip
+
+    def controller(self, length: jax.Array) -> Any:
+        """The forward solve's controller; of equal steps, as many as fit the interval."""
+        controller = self.inputs.controller
+        if controller.count is None:
+            return controller
+        span = jnp.abs(self.ts[-1] - self.ts[0])
+        share = controller.count * length / jnp.where(span == 0, 1, span)
+        return EqualSteps(jnp.maximum(1, jnp.round(share)).astype(jnp.int32))

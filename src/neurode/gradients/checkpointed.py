@@ -1,0 +1,241 @@
+"""The exact gradient of the discretisation from a tape of accepted steps.
+
+The forward solve notes where each accepted step began; going backwards, each is taken once more
+and differentiated. Nothing of the step size control is stored or differentiated, and a rejected
+step costs nothing. (Zhuang et al. 2020, "Adaptive checkpoint adjoint method"; the tape in bounded
+memory is described in `loops/tape.py`.)
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..core.status import Status
+from ..core.trees import add, row, set_row, tree_map, zero_cotangent
+from ..loops.driver import integrate
+from ..loops.problem import Entry, Problem, Recording, Trajectory
+from ..loops.replay import Ends, Replayed, replay_row, replay_step, walk_back
+from ..loops.tape import tape_slots
+from .gradient import (
+    GradientStrategy,
+    Inputs,
+    Settings,
+    any_nonzero,
+    arriving_cotangent,
+    basic_recording,
+    make_problem,
+    mark_failure,
+    split,
+)
+
+
+class Checkpointed(GradientStrategy):
+    """Replay each accepted step backwards: the exact gradient in bounded memory. The default.
+
+    Args:
+        max_memory: bytes for the tape of states; None keeps every step where that is cheap, else
+            about 2 sqrt(max_steps) states.
+
+    Raises:
+        ValueError: when max_memory is not positive.
+    """
+
+    max_memory: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        if self.max_memory is not None and not self.max_memory > 0:
+            raise ValueError(f"max_memory must be a positive number of bytes, got {self.max_memory}")
+
+    def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
+        """Solve, differentiably in reverse mode."""
+        slots = tape_slots(inputs.y0, settings.max_steps, self.max_memory)
+        return _solve(settings, slots, inputs)
+
+
+class _Cotangents(NamedTuple):
+    """What the walk along the tape accumulates."""
+
+    y: Any
+    shift: jax.Array
+    ends: Ends
+    field: Any
+    save: Any
+    ts: jax.Array
+    next_row: jax.Array
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _solve(settings: Settings, slots: int, inputs: Inputs) -> Trajectory:
+    del slots
+    trajectory = integrate(make_problem(settings, inputs), basic_recording(settings))
+    return mark_failure(settings, trajectory)
+
+
+def _forward(settings: Settings, slots: int, inputs: Inputs) -> tuple:
+    recording = Recording(dense=settings.dense, log=True, slots=slots)
+    trajectory = integrate(make_problem(settings, inputs), recording)
+    visible = trajectory._replace(tape=None, log=trajectory.log if settings.dense else None)
+    # The backward pass needs neither the rows nor the interpolants.
+    kept = trajectory._replace(rows=None, interpolants=None)
+    return mark_failure(settings, visible), (inputs, kept)
+
+
+def _backward(settings: Settings, slots: int, residuals: tuple, cotangent: Trajectory) -> tuple:
+    inputs, found = residuals
+    return (_Backward(settings, slots, inputs, found, cotangent).run(),)
+
+
+_solve.defvjp(_forward, _backward)
+
+
+class _Backward:
+    """The backward pass, bound to what the forward pass kept and to the cotangents."""
+
+    def __init__(self, settings, slots, inputs: Inputs, found: Trajectory, cotangent: Trajectory):
+        self.settings, self.slots = settings, slots
+        self.inputs, self.found, self.cotangent = inputs, found, cotangent
+        self.field, self.field_rest = split(inputs.field)
+        self.save, self.save_rest = split(inputs.save)
+        self.ts = inputs.ts
+        self.has_inner_rows = inputs.ts.shape[0] > 2
+        self.rows, last = arriving_cotangent(settings, found, cotangent.rows)
+        self.last_row = last
+
+    def problem(self, field: Any, save: Any) -> Problem:
+        """The problem with the differentiable parts of field and save put in."""
+        field = eqx.combine(field, self.field_rest)
+        save = eqx.combine(save, self.save_rest)
+        return make_problem(self.settings, self.inputs._replace(field=field, save=save))
+
+    def run(self) -> Inputs:
+        """Cotangents of the inputs."""
+        inputs, found, ts = self.inputs, self.found, self.ts
+        # A failed lane on which nothing depends takes no step back: it adds exactly zero.
+        is_idle = (found.status != Status.SUCCESS) & ~any_nonzero(
+            (self.rows, self.last_row, self.cotangent.y, self.cotangent.interpolants)
+        )
+        start = self.at_the_end()
+        done = walk_back(
+            self.retake,
+            self.visit,
+            found.log,
+            found.tape,
+            self.slots,
+            jnp.where(is_idle, 0, found.num_accepted),
+            start,
+        )
+        first_row = row(self.rows, 0)
+        _, row_vjp = jax.vjp(
+            lambda t, y, save: self.problem(self.field, save).row(t, y),
+            ts[0], inputs.y0, self.save,
+        )  # fmt: skip
+        t0, y0, save = row_vjp(first_row)
+        ts_total = done.ts.at[0].add(done.shift + done.ends.t0 + t0).at[-1].add(done.ends.t1)
+        result = zero_cotangent(inputs)
+        replace = {
+            "field": _join(done.field, result.field),
+            "save": _join(add(done.save, save), result.save),
+            "y0": add(done.y, y0),
+            "ts": ts_total,
+        }
+        if inputs.probe is not None:
+            replace["probe"] = self.count_evals(is_idle).astype(inputs.probe.dtype)
+        return result._replace(**replace)
+
+    def at_the_end(self) -> _Cotangents:
+        """The cotangents that arrive at the last state."""
+        found, ts = self.found, self.ts
+        _, row_vjp = jax.vjp(
+            lambda t, y, save: self.problem(self.field, save).row(t, y),
+            ts[-1], found.y, self.save,
+        )  # fmt: skip
+        t1, y, save = row_vjp(self.last_row)
+        zero = jnp.zeros((), ts.dtype)
+        zeros = tree_map(jnp.zeros_like, self.field)
+        ts_zero = jnp.zeros_like(ts).at[-1].add(t1)
+        is_success = found.status == Status.SUCCESS
+        next_row = jnp.where(is_success, len(ts) - 2, found.rows_done - 1)
+        y = add(y, self.cotangent.y)
+        return _Cotangents(y, zero, Ends(zero, zero), zeros, save, ts_zero, next_row)
+
+    def retake(self, index: jax.Array, entry: Entry, y: Any) -> Any:
+        """The state after a step whose own state the tape dropped."""
+        zero = jnp.zeros((), self.ts.dtype)
+        problem = self.problem(self.field, self.save)
+        return replay_step(problem, entry, index, y, zero, Ends(zero, zero), False).y
+
+    def visit(self, index: jax.Array, entry: Entry, y: Any, after: _Cotangents) -> _Cotangents:
+        """Pull the cotangents back through one step."""
+        zero = jnp.zeros((), self.ts.dtype)
+        wants_interpolant = self.has_inner_rows or self.settings.dense
+
+        def step(y, shift, ends, field):
+            problem = self.problem(field, self.save)
+            return replay_step(problem, entry, index, y, shift, ends, wants_interpolant)
+
+        taken, step_vjp = jax.vjp(step, y, zero, Ends(zero, zero), self.field)
+        inside = tree_map(jnp.zeros_like, (y, taken.coefficients, zero, zero))
+        if self.has_inner_rows:
+            inside, after = self.gather_rows(entry, y, taken, inside, after)
+        y_bar, coefficients_bar, shift_bar, h_bar = inside
+        if self.settings.dense:
+            dense_y, dense_coefficients = row(self.cotangent.interpolants, index)
+            times = self.cotangent.log[index]
+            y_bar = add(y_bar, dense_y)
+            coefficients_bar = add(coefficients_bar, dense_coefficients)
+            shift_bar, h_bar = shift_bar + times[0], h_bar + times[2]
+        step_bar = Replayed(after.y, after.shift, coefficients_bar, shift_bar, h_bar)
+        y_back, shift_back, ends_back, field_back = step_vjp(step_bar)
+        return after._replace(
+            y=add(y_back, y_bar),
+            shift=shift_back,
+            ends=add(after.ends, ends_back),
+            field=add(after.field, field_back),
+        )
+
+    def gather_rows(self, entry: Entry, y: Any, taken: Replayed, inside: Any, after: _Cotangents):
+        """Add up the cotangents of the rows that were interpolated inside a step."""
+
+        def is_inside(carry):
+            return (carry[0] >= 1) & (carry[0] >= entry.first_row)
+
+        def pull(carry):
+            index, inside, ts_bar, save_bar = carry
+
+            def value(t, y, coefficients, shift, h, save):
+                problem = self.problem(self.field, save)
+                return replay_row(problem, entry, t, y, coefficients, shift, h)
+
+            _, row_vjp = jax.vjp(
+                value, self.ts[index], y, taken.coefficients, taken.shift, taken.h, self.save
+            )
+            t, *inner, save = row_vjp(row(self.rows, index))
+            return (
+                index - 1,
+                add(inside, tuple(inner)),
+                ts_bar.at[index].add(t),
+                add(save_bar, save),
+            )
+
+        next_row, inside, ts_bar, save_bar = jax.lax.while_loop(
+            is_inside, pull, (after.next_row, inside, after.ts, after.save)
+        )
+        return inside, after._replace(next_row=next_row, ts=ts_bar, save=save_bar)
+
+    def count_evals(self, is_idle: jax.Array) -> jax.Array:
+        """Evaluations of f (each with its transpose) in the backward pass."""
+        evals = self.settings.solver.evaluations
+        per_step = evals.step + evals.start
+        if self.has_inner_rows or self.settings.dense:
+            per_step = per_step + evals.dense
+        else:
+            per_step = per_step - evals.start  # the last stage of an FSAL step goes unused
+        return jnp.where(is_idle, 0, self.found.num_accepted * per_step)
+
+
+def _join(differentiable: Any, zeros: Any) -> Any:
+    """The cotangents of the differentiable leaves, and float0 for the others."""
+    return eqx.combine(differentiable, zeros)

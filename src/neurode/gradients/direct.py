@@ -1,0 +1,135 @@
+"""Backpropagation through the operations of the solver: every derivative, of any order.
+
+This is the RK-Net of Chen et al. (2018, section 3). The accepted steps are found by the fast loop;
+where a derivative is asked for they are taken again by a loop that JAX can differentiate in
+forward and in reverse mode, and again.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ..core.trees import select, set_row, tree_map, zero_cotangent
+from ..loops.bounded import bounded_loop
+from ..loops.driver import integrate
+from ..loops.problem import Recording, Trajectory
+from ..loops.replay import Ends, read_entry, replay_row, replay_step
+from .gradient import (
+    GradientStrategy,
+    Inputs,
+    Settings,
+    basic_recording,
+    make_problem,
+    mark_failure,
+)
+
+
+class Direct(GradientStrategy):
+    """Differentiate the operations of the solver.
+
+    Forward mode, reverse mode, and derivatives of any order (`jax.hessian`). Exact derivatives of
+    the discretisation; memory and compile time above `Checkpointed`'s.
+    """
+
+    def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
+        """Solve, differentiably in every mode."""
+        if inputs.probe is not None:
+            field = jax.tree_util.Partial(_counted, inputs.field, inputs.probe)
+            inputs = inputs._replace(field=field, probe=None)
+        return _solve(settings, inputs)
+
+
+@jax.custom_vjp
+def _count(value: Any, probe: jax.Array) -> Any:
+    del probe
+    return value
+
+
+_count.defvjp(
+    lambda value, probe: (value, probe),
+    lambda probe, cotangent: (cotangent, jnp.ones_like(probe)),
+)
+
+
+def _counted(field: Any, probe: jax.Array, t: Any, y: Any) -> Any:
+    """The field, with one added to the probe's cotangent by each evaluation's transpose."""
+    return _count(field(t, y), probe)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _solve(settings: Settings, inputs: Inputs) -> Trajectory:
+    trajectory = integrate(make_problem(settings, inputs), basic_recording(settings))
+    return mark_failure(settings, trajectory)
+
+
+@_solve.defjvp
+def _solve_jvp(settings: Settings, primals: tuple, tangents: tuple) -> tuple:
+    (inputs,) = primals
+    frozen = lax.stop_gradient(inputs)
+    recording = Recording(dense=settings.dense, log=True)
+    found = mark_failure(settings, integrate(make_problem(settings, frozen), recording))
+    log = found.log
+    if not settings.dense:
+        found = found._replace(log=None)
+    replay = partial(_replay, settings, found, log)
+    primals_out, tangents_out = jax.jvp(replay, (inputs,), tangents)
+
+    def fill(trajectory, replayed):
+        return trajectory._replace(
+            rows=replayed[0],
+            y=replayed[1],
+            interpolants=replayed[2],
+            log=replayed[3],
+        )
+
+    return fill(found, primals_out), fill(zero_cotangent(found), tangents_out)
+
+
+def _replay(settings: Settings, found: Trajectory, log: jax.Array, inputs: Inputs) -> tuple:
+    """The rows, the last state and the interpolants, as differentiable functions of the inputs."""
+    problem = make_problem(settings, inputs)
+    ts, n = problem.ts, problem.ts.shape[0]
+    ends = Ends(ts[0] - lax.stop_gradient(ts[0]), ts[-1] - lax.stop_gradient(ts[-1]))
+    has_inner_rows = n > 2
+    first = problem.row(ts[0], problem.y0)
+    rows = tree_map(lambda x: jnp.broadcast_to(x, (n, *x.shape)), first)
+    numbers = jnp.arange(n)
+
+    def body(index, carry):
+        y, shift, rows, interpolants, log_out = carry
+        entry = read_entry(log, index)
+        step = replay_step(
+            problem, entry, index, y, shift, ends, has_inner_rows or settings.dense
+        )
+        if has_inner_rows:
+            is_final = index + 1 == found.num_accepted
+            next_first = jnp.where(
+                is_final, found.rows_done, log[jnp.minimum(index + 1, len(log) - 1), -1]
+            )
+            is_here = (numbers >= entry.first_row) & (numbers < next_first) & (numbers < n - 1)
+            here = jax.vmap(
+                lambda t: replay_row(problem, entry, t, y, step.coefficients, step.shift, step.h)
+            )(jnp.where(is_here, ts, entry.hi))
+            rows = tree_map(
+                lambda new, old: jnp.where(is_here.reshape(n, *[1] * (new.ndim - 1)), new, old),
+                here,
+                rows,
+            )
+        if settings.dense:
+            interpolants = set_row(interpolants, index, (y, step.coefficients))
+            moved = jnp.stack([entry.hi + step.shift, entry.lo, step.h, *entry[3:]])
+            log_out = log_out.at[index].set(moved)
+        return step.y, step.next_shift, rows, interpolants, log_out
+
+    start = (problem.y0, ends.t0, rows, found.interpolants, log if settings.dense else None)
+    y, _, rows, interpolants, log_out = bounded_loop(
+        found.num_accepted, body, start, settings.max_steps
+    )
+    last = problem.row(ts[-1], y)
+    is_left = jnp.where(found.status == 0, numbers == n - 1, numbers >= found.rows_done)
+    rows = jax.vmap(lambda left, row: select(left, last, row))(is_left, rows)
+    rows = mark_failure(settings, found._replace(rows=rows)).rows
+    return rows, y, interpolants, log_out

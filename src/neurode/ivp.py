@@ -1,0 +1,152 @@
+"""`solve`: check the input, hoist the functions, run, and explain a failure."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import arguments
+from .core.closures import hoist
+from .core.norms import Tolerance
+from .core.solution import DenseOutput, Resume, Solution, Stats
+from .core.status import SolveError, Status
+from .core.trees import tree_map
+from .gradients.checkpointed import Checkpointed
+from .gradients.gradient import GradientStrategy, Inputs, Settings
+from .loops.problem import Trajectory
+from .solvers.explicit_rk import Tsit5
+from .solvers.interpolants import evaluate
+from .solvers.solver import Solver
+from .stepping.controller import PIController, StepController
+
+_DEFAULT_STEPSIZE = PIController()
+
+
+def solve(
+    f: Callable,
+    y0: Any,
+    ts: Any,
+    args: tuple = (),
+    *,
+    solver: Solver = Tsit5(),  # noqa: B008
+    rtol: Any = 1e-4,
+    atol: Any = 1e-6,
+    stepsize: StepController = _DEFAULT_STEPSIZE,
+    gradient: GradientStrategy = Checkpointed(),  # noqa: B008
+    dense: bool = False,
+    save: Callable | None = None,
+    norm: Callable | None = None,
+    probe: Any = None,
+    resume: Resume | None = None,
+    max_steps: int = 4096,
+    throw: bool = True,
+) -> Solution:
+    """Solve y' = f(t, y, *args) from y(ts[0]) = y0 and return y at every time in ts.
+
+    Differentiable with respect to y0, args, every entry of ts, and whatever f holds or closes
+    over. `jax.vmap` of a solve means independent solves; a batch axis inside y0 means one joint
+    system with one step size.
+
+    Args:
+        f: the vector field, `f(t, y, *args) -> dy/dt`, a pytree like y.
+        y0: the initial state: any pytree of real or complex arrays.
+        ts: at least two save times, non-decreasing or non-increasing. Repeats are allowed.
+        args: a tuple of further arguments of f.
+        solver: the method, such as `Tsit5()` or `Dopri8()`.
+        rtol: relative tolerance: a number, or a pytree matching y0.
+        atol: absolute tolerance, likewise. Infinite on a leaf: integrate it, do not control it.
+        stepsize: what decides the step size: `PIController()`, `ConstantSteps(n)`, ...
+        gradient: how the solve is differentiated: `Checkpointed()`, `Backsolve()`, `Direct()`.
+        dense: whether the solution can be called at any time.
+        save: `save(t, y)`, what to store instead of y.
+        norm: the norm of the scaled error (a pytree like y0) that is held below 1.
+        probe: a zero; its gradient is the number of evaluations of f in the backward pass.
+        resume: `sol.resume` of an earlier solve that ended at ts[0], to keep its step size.
+        max_steps: the budget of attempted steps (`ConstantSteps(n)` replaces it by n).
+        throw: whether a plain call raises on failure. Under jit, vmap and grad rows after a
+            failure are NaN instead and `status` says why. False: never raise, and rows after a
+            failure hold the last good state.
+
+    Returns:
+        A `Solution`: `ts`, `ys` (leaves with a leading axis len(ts)), `stats`, `status`, `resume`.
+
+    Raises:
+        TypeError: for an argument of the wrong kind.
+        ValueError: for an argument of the wrong value or shape.
+        SolveError: when a plain call fails: budget spent, step size underflow, NaN, or f raised.
+    """
+    arguments.check_options(solver, stepsize, gradient, dense, save, norm, max_steps, throw)
+    arguments.check_args(args)
+    y0 = arguments.read_state(y0)
+    ts = arguments.read_times(ts, y0)
+    time = jax.ShapeDtypeStruct((), ts.dtype)
+    state = tree_map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), y0)
+    field = arguments.hoist_field(f, time, state, args)
+    controller = arguments.read_controller(stepsize, ts.dtype)
+    count = controller.count
+    settings = Settings(solver, max_steps if count is None else count, dense, throw)
+    gradient.check(settings)
+    inputs = Inputs(
+        field=field,
+        save=None if save is None else arguments.hoist_save(save, time, state),
+        norm=None if norm is None else hoist(norm, (arguments.scaled_error(state),)),
+        y0=y0,
+        ts=ts,
+        tolerance=Tolerance(
+            arguments.read_tolerance("rtol", rtol, y0, ts.dtype),
+            arguments.read_tolerance("atol", atol, y0, ts.dtype),
+        ),
+        controller=controller,
+        first_step=None if resume is None else resume.step_size,
+        controller_state=None if resume is None else resume.controller_state,
+        probe=None if probe is None else arguments.read_probe(probe),
+    )
+    gradient = arguments.as_arrays(gradient, ts.dtype)
+    solution = _run(settings, gradient, inputs)
+    if throw:
+        _raise_on_failure(solution, solver, max_steps)
+    return solution
+
+
+@partial(jax.jit, static_argnums=0)
+def _run(settings: Settings, gradient: GradientStrategy, inputs: Inputs) -> Solution:
+    """The compiled solve. Found again by what f computes, not by which object it is."""
+    trajectory = gradient.run(settings, inputs)
+    stats = Stats(
+        trajectory.num_steps,
+        trajectory.num_accepted,
+        trajectory.num_steps - trajectory.num_accepted,
+        trajectory.num_f_evals,
+    )
+    resume = Resume(trajectory.next_step, trajectory.controller_state)
+    resume = jax.lax.stop_gradient(resume)
+    dense = _dense_output(trajectory, inputs.ts) if settings.dense else None
+    return Solution(inputs.ts, trajectory.rows, stats, trajectory.status, resume, dense)
+
+
+def _dense_output(trajectory: Trajectory, ts: jax.Array) -> DenseOutput:
+    starts, coefficients = trajectory.interpolants
+    log, count = trajectory.log, trajectory.num_accepted
+    is_taken = jnp.arange(log.shape[0] + 1) < count
+    last = jnp.where(trajectory.status == Status.SUCCESS, ts[-1], trajectory.t)
+    steps = jnp.where(is_taken, jnp.append(log[:, 0], 0), last)
+    return DenseOutput(steps, starts, coefficients, log[:, 2], log[:, 1], count, evaluate)
+
+
+def _raise_on_failure(solution: Solution, solver: Solver, max_steps: int) -> None:
+    """Explain a failure, when the call was a plain one and its status is a number."""
+    status = solution.status
+    if isinstance(status, jax.core.Tracer) or status.ndim:
+        return
+    status = Status(int(status))
+    if status == Status.SUCCESS:
+        return
+    ts = np.asarray(solution.ts)
+    raise SolveError(
+        f"{type(solver).__name__} failed ({status.name}) between t={ts[0]:.6g} and t={ts[-1]:.6g}"
+        f": {status.sentence}.",
+        status,
+    )

@@ -1,0 +1,347 @@
+"""Many steps of one system: the adaptive loop, forwards and without derivatives.
+
+A batch in the state's own axes is one joint system with one step size, as in the paper; under
+`jax.vmap` every lane has its own.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..core.clock import Clock, advance, resolution, until
+from ..core.clock import start as start_clock
+from ..core.status import RUNNING, Status
+from ..core.trees import add, all_finite, displace, row, scale, select, set_row, tree_map
+from ..core.types import Scalar, State
+from ..solvers.interpolants import evaluate
+from ..stepping.initial import hairer_first_step
+from ..stepping.stops import Stop, next_stop
+from . import tape as tapes
+from .problem import ANCHORED, FREE, LAST, Problem, Recording, Trajectory
+
+
+class Carry(NamedTuple):
+    """What changes from step to step. Every array here costs time in each step."""
+
+    clock: Clock
+    y: State
+    solver_state: Any
+    h: Scalar
+    controller_state: Any
+    status: jax.Array
+    num_steps: jax.Array
+    num_accepted: jax.Array
+    extra_evals: jax.Array | None
+    next_row: jax.Array
+    rows: Any
+    log: Any
+    tape: Any
+    interpolants: Any
+
+
+def integrate_joint(problem: Problem, recording: Recording) -> Trajectory:
+    """Integrate from ts[0] to ts[-1], or to the failure that the status names."""
+    loop = _Loop(problem, recording)
+    carry = loop.run(loop.start())
+    return loop.finish(carry)
+
+
+class _Loop:
+    """The parts of the loop, bound to a problem. Holds nothing that changes."""
+
+    def __init__(self, problem: Problem, recording: Recording):
+        self.problem, self.recording = problem, recording
+        self.t0, self.t1 = problem.ts[0], problem.ts[-1]
+        self.direction = jnp.where(self.t1 < self.t0, -1, 1).astype(problem.ts.dtype)
+        self.span = self.direction * (self.t1 - self.t0)
+        self.has_inner_rows = problem.ts.shape[0] > 2
+        self.limits = problem.controller.limits
+        self.counts_extra = self.limits.jump_at is not None or (
+            problem.solver.evaluations.dense > 0 and (self.has_inner_rows or recording.dense)
+        )
+
+    # -- before ------------------------------------------------------------------------------------
+
+    def start(self) -> Carry:
+        problem, recording = self.problem, self.recording
+        y0, ts = problem.y0, problem.ts
+        zero = jnp.zeros((), jnp.int32)
+        status = jnp.where(self.is_valid(), RUNNING, Status.INVALID_INPUT).astype(jnp.int32)
+        if problem.skip_empty:
+            is_empty = (self.span == 0) & (status == RUNNING)
+            status = jnp.where(is_empty, Status.SUCCESS, status)
+        solver_state = problem.solver.start(problem.field, self.t0, y0)
+        controller_state = problem.controller_state
+        if controller_state is None:
+            controller_state = problem.controller.start(ts.dtype)
+        first = problem.row(self.t0, y0)
+        rows = interpolants = log = tape = None
+        if self.has_inner_rows:
+            rows = tree_map(lambda x: jnp.broadcast_to(x, (len(ts), *x.shape)), first)
+        if recording.log:
+            log = jnp.zeros((problem.max_steps, 5), ts.dtype)
+        if recording.slots is not None:
+            tape = tapes.blank_tape(y0, recording.slots)
+        if recording.dense:
+            shapes = jax.eval_shape(self.blank_step, solver_state)
+            interpolants = tree_map(
+                lambda x: jnp.zeros((problem.max_steps, *x.shape), x.dtype), shapes
+            )
+        return Carry(
+            start_clock(self.t0), y0, solver_state, self.first_step(solver_state), controller_state,
+            status, zero, zero, zero if self.counts_extra else None, zero + 1,
+            rows, log, tape, interpolants,
+        )  # fmt: skip
+
+    def blank_step(self, solver_state: Any) -> tuple:
+        """An interpolant of the right shape."""
+        problem = self.problem
+        clock, h = start_clock(self.t0), self.t0
+        step = problem.solver.step(problem.field, clock, h, problem.y0, solver_state)
+        return problem.y0, problem.solver.interpolant(problem.field, clock, h, problem.y0, step)
+
+    def is_valid(self) -> jax.Array:
+        """Whether the values that are only known at run time make sense."""
+        problem = self.problem
+        leaves = jax.tree_util.tree_leaves
+        checks = [
+            jnp.all(self.direction * jnp.diff(problem.ts) >= 0),
+            all_finite(problem.ts),
+            all_finite(problem.y0),
+        ]
+        rtols, atols = leaves(problem.tolerance.rtol), leaves(problem.tolerance.atol)
+        for rtol, atol in zip(rtols, atols, strict=True):
+            checks.append(jnp.all((rtol >= 0) & (atol >= 0) & (rtol + atol > 0)))
+        for size in (self.limits.first_step, self.limits.min_step, self.limits.max_step):
+            if size is not None:
+                checks.append(size > 0)
+        for times in (self.limits.step_at, self.limits.jump_at):
+            if times is not None:
+                checks.append(all_finite(times))
+        return jnp.all(jnp.stack(checks))
+
+    def first_step(self, solver_state: Any) -> Scalar:
+        problem, limits = self.problem, self.limits
+        controller = problem.controller
+        if not controller.adaptive:
+            n = controller.count
+            return jnp.full_like(self.span, jnp.inf) if n is None else self.span / n
+        if problem.first_step is not None:
+            return problem.first_step
+        if limits.first_step is not None:
+            h = limits.first_step
+        else:
+            y0 = problem.y0
+            is_fsal = problem.solver.evaluations.start == 1
+            dy = solver_state if is_fsal else problem.field(self.t0, y0)
+            h = hairer_first_step(
+                problem.field, self.t0, y0, dy, self.direction, self.span,
+                problem.error_norm(y0, y0), problem.solver.error_order,
+            )  # fmt: skip
+        if limits.max_step is not None:
+            h = jnp.minimum(h, limits.max_step)
+        if limits.min_step is not None:
+            h = jnp.maximum(h, limits.min_step)
+        return h
+
+    # -- stepping ----------------------------------------------------------------------------------
+
+    def run(self, carry: Carry) -> Carry:
+        max_steps, slots = self.problem.max_steps, self.recording.slots
+
+        def is_running(carry: Carry) -> jax.Array:
+            return (carry.status == RUNNING) & (carry.num_steps < max_steps)
+
+        if slots is None or slots >= max_steps:
+            return jax.lax.while_loop(is_running, self.attempt, carry)
+
+        # Two loops, so that making room on the tape costs nothing in the steps between.
+        def fill_tape(carry: Carry) -> Carry:
+            carry = carry._replace(tape=tapes.make_room(carry.tape, slots, carry.num_accepted))
+            return jax.lax.while_loop(
+                lambda c: is_running(c) & tapes.has_room(c.tape, slots, c.num_accepted),
+                self.attempt,
+                carry,
+            )
+
+        return jax.lax.while_loop(is_running, fill_tape, carry)
+
+    def plan(self, carry: Carry) -> tuple[Scalar, jax.Array, Stop]:
+        """The (positive) size of the next step, whether it ends at a stop, and the stop."""
+        stop = next_stop(self.limits, carry.clock, self.direction, self.t1)
+        remaining = self.direction * until(carry.clock, stop.time)
+        count = self.problem.controller.count
+        if count is not None:
+            ends_there = carry.num_accepted == count - 1
+        else:
+            # The slack avoids a last step of nearly no length.
+            ends_there = remaining <= carry.h * (1 + 1e-5)
+        return jnp.where(ends_there, remaining, carry.h), ends_there, stop
+
+    def attempt(self, carry: Carry) -> Carry:
+        """One step, accepted or rejected."""
+        problem = self.problem
+        h, ends_there, stop = self.plan(carry)
+        step = problem.solver.step(
+            problem.field, carry.clock, self.direction * h, carry.y, carry.solver_state
+        )
+        accept, h_next, controller_state, status = self.judge(carry, step, h)
+        moved = advance(carry.clock, self.direction * h)
+        clock = select(
+            accept & ends_there,
+            start_clock(stop.time),
+            select(accept, moved, carry.clock),
+        )
+        at_end = accept & ends_there & stop.is_end
+        h_next = jnp.where(accept & ends_there, jnp.maximum(h_next, carry.h), h_next)
+        new = carry._replace(
+            clock=clock,
+            y=select(accept, step.y, carry.y),
+            solver_state=select(accept, step.state, carry.solver_state),
+            h=h_next,
+            controller_state=controller_state,
+            status=jnp.where(at_end, Status.SUCCESS, status),
+            num_steps=carry.num_steps + 1,
+            num_accepted=carry.num_accepted + accept,
+        )
+        kind = jnp.where(ends_there, jnp.where(stop.is_end, LAST, ANCHORED), FREE)
+        new = self.record(carry, new, step, self.direction * h, kind, accept)
+        return self.pass_jump(new, stop, accept & ends_there)
+
+    def judge(self, carry: Carry, step: Any, h: Scalar) -> tuple:
+        """Whether to accept, the next step size, the controller's state and the status."""
+        problem, controller = self.problem, self.problem.controller
+        if not controller.adaptive:
+            is_finite = all_finite(step.y)
+            decision = controller.decide(h, carry.h, 0, carry.controller_state)
+            status = jnp.where(is_finite, carry.status, Status.NON_FINITE)
+            return is_finite, decision.next_step, decision.state, status
+        # 0 * y is NaN where the new state is not finite: no further pass over y is needed.
+        spoiled = tuple(add(error, scale(0, step.y)) for error in step.errors)
+        error = problem.solver.error_norm(spoiled, problem.error_norm(carry.y, step.y))
+        decision = controller.decide(error, h, problem.solver.error_order, carry.controller_state)
+        is_stuck = ~decision.accept & (decision.next_step < resolution(carry.clock.hi))
+        if self.limits.min_step is not None:
+            is_stuck = is_stuck | (~decision.accept & (h <= self.limits.min_step * (1 + 1e-5)))
+        reason = jnp.where(jnp.isfinite(error), Status.STEP_UNDERFLOW, Status.NON_FINITE)
+        status = jnp.where(is_stuck, reason, carry.status)
+        return decision.accept, decision.next_step, decision.state, status
+
+    def record(
+        self, old: Carry, new: Carry, step: Any, h: Scalar, kind: jax.Array, accept: jax.Array
+    ) -> Carry:
+        """Write down what was asked for. A rejected step is overwritten by the next attempt."""
+        problem, recording = self.problem, self.recording
+        index, dense_evals = old.num_accepted, problem.solver.evaluations.dense
+        if recording.log:
+            entry = [*old.clock, h, kind, old.next_row]
+            entry = jnp.stack([x.astype(h.dtype) for x in entry])
+            new = new._replace(log=set_row(old.log, index, entry))
+        if recording.slots is not None:
+            new = new._replace(tape=tapes.write(old.tape, recording.slots, index, old.y))
+
+        def interpolant():
+            return problem.solver.interpolant(problem.field, old.clock, h, old.y, step)
+
+        if recording.dense:
+            coefficients = interpolant()
+            new = new._replace(
+                interpolants=set_row(old.interpolants, index, (old.y, coefficients)),
+            )
+            if dense_evals:
+                new = new._replace(extra_evals=new.extra_evals + dense_evals)
+            interpolant = lambda: coefficients  # noqa: E731
+        if not self.has_inner_rows:
+            return new
+        return self.save_rows(old, new, interpolant, h, accept)
+
+    def save_rows(self, old: Carry, new: Carry, interpolant, h: Scalar, accept) -> Carry:
+        """Interpolate at the save times that this step has passed (all but the last)."""
+        problem, ts, direction = self.problem, self.problem.ts, self.direction
+
+        def is_passed(index):
+            return (index < len(ts) - 1) & (direction * (ts[index] - new.clock.hi) <= 0)
+
+        def save(coefficients, carry):
+            index, rows = carry
+            t = ts[index]
+            value = evaluate(old.y, coefficients, until(old.clock, t), h)
+            return index + 1, set_row(rows, index, problem.row(t, value))
+
+        def save_all(index, rows):
+            coefficients = interpolant()
+            return jax.lax.while_loop(
+                lambda carry: is_passed(carry[0]) & accept,
+                lambda carry: save(coefficients, carry),
+                (index, rows),
+            )
+
+        if not problem.solver.evaluations.dense or self.recording.dense:
+            index, rows = save_all(new.next_row, new.rows)
+            return new._replace(next_row=index, rows=rows)
+        any_passed = is_passed(new.next_row) & accept
+        index, rows = jax.lax.cond(
+            any_passed, save_all, lambda *same: same, new.next_row, new.rows
+        )
+        evals = new.extra_evals + any_passed * problem.solver.evaluations.dense
+        return new._replace(next_row=index, rows=rows, extra_evals=evals)
+
+    def pass_jump(self, carry: Carry, stop: Stop, at_stop: jax.Array) -> Carry:
+        """Go on from the far side of a jump of f, with a new first stage."""
+        if self.limits.jump_at is None:
+            return carry
+        problem = self.problem
+        jumped = at_stop & stop.is_jump
+        clock = select(jumped, start_clock(stop.restart), carry.clock)
+        state = carry.solver_state
+        if state is not None:
+            state = jax.lax.cond(
+                jumped,
+                lambda: problem.solver.start(problem.field, clock.hi, carry.y),
+                lambda: state,
+            )
+        evals = carry.extra_evals + jumped * problem.solver.evaluations.start
+        return carry._replace(clock=clock, solver_state=state, extra_evals=evals)
+
+    # -- after -------------------------------------------------------------------------------------
+
+    def finish(self, carry: Carry) -> Trajectory:
+        problem = self.problem
+        n = len(problem.ts)
+        status = jnp.where(carry.status == RUNNING, Status.MAX_STEPS, carry.status)
+        first, last = problem.row(self.t0, problem.y0), problem.row(self.t1, carry.y)
+        # Rows that were not reached hold the last good state; a success has only one of them.
+        if carry.rows is None:
+            parts = [first] * (n - 1) + [last]
+            rows = tree_map(lambda *xs: jnp.stack(xs), *parts)
+        else:
+            is_left = jnp.arange(n) >= carry.next_row
+            rows = tree_map(
+                lambda x, z: jnp.where(is_left.reshape(n, *[1] * z.ndim), z, x), carry.rows, last
+            )
+        is_success = status == Status.SUCCESS
+        return Trajectory(
+            y=carry.y,
+            t=carry.clock.hi,
+            rows=rows,
+            rows_done=jnp.where(is_success, n, carry.next_row),
+            status=status.astype(jnp.int32),
+            num_steps=carry.num_steps,
+            num_accepted=carry.num_accepted,
+            num_f_evals=self.count_evals(carry),
+            next_step=carry.h,
+            controller_state=carry.controller_state,
+            log=carry.log,
+            tape=carry.tape,
+            interpolants=carry.interpolants,
+        )
+
+    def count_evals(self, carry: Carry) -> jax.Array:
+        evals = self.problem.solver.evaluations
+        start = evals.start
+        asks_first_step = self.problem.first_step is None and self.limits.first_step is None
+        if self.problem.controller.adaptive and asks_first_step:
+            start += 2 - evals.start
+        count = start + carry.num_steps * evals.step
+        return count if carry.extra_evals is None else count + carry.extra_evals

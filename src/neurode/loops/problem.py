@@ -1,0 +1,110 @@
+"""What a loop integrates, and what it hands back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+
+from ..core.norms import Tolerance, scaled_norm
+from ..core.types import Norm, Rows, Scalar, State, Times, VectorField
+from ..solvers.solver import Solver
+from ..stepping.controller import StepController
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An initial value problem with the method that solves it.
+
+    Attributes:
+        field: f(t, y), with all else bound.
+        y0: the state at ts[0].
+        ts: the save times, sorted in the direction of integration.
+        tolerance: per-leaf tolerances.
+        norm: of the scaled error; None for the root mean square.
+        save: save(t, y) is what a row holds; None for the state itself.
+        first_step: a (positive) step size to start with, or None.
+        controller_state: to go on from an earlier solve, or None.
+        skip_empty: take no step when the interval has length zero. (Otherwise one empty step is
+            taken, which gives the save times their derivatives.)
+        controlled: the part of a state (or of an error) that the step size depends on; the rest
+            is a quadrature. The tolerance has the structure of this part.
+    """
+
+    field: VectorField
+    y0: State
+    ts: Times
+    tolerance: Tolerance
+    solver: Solver
+    controller: StepController
+    max_steps: int
+    norm: Norm | None = None
+    save: Callable[[Scalar, State], Any] | None = None
+    first_step: Scalar | None = None
+    controller_state: Any = None
+    skip_empty: bool = False
+    controlled: Callable[[State], Any] = lambda state: state
+
+    def row(self, t: Scalar, y: State) -> Any:
+        """What is saved at time t."""
+        return y if self.save is None else self.save(t, y)
+
+    def error_norm(self, y: State, y1: State) -> Callable[[State], Scalar]:
+        """The norm of an error made between y and y1: 1 at the tolerance."""
+        scale = self.tolerance.scale(self.controlled(y), self.controlled(y1))
+        return lambda error: scaled_norm(self.controlled(error), scale, self.norm)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a loop writes down on its way.
+
+    Attributes:
+        dense: the interpolant of every accepted step.
+        log: times and sizes of the accepted steps.
+        slots: how many states of accepted steps the tape holds; None for no tape.
+    """
+
+    dense: bool = False
+    log: bool = False
+    slots: int | None = None
+
+
+class Entry(NamedTuple):
+    """One accepted step in the log: scalars, or arrays with a leading axis of steps."""
+
+    hi: jax.Array
+    lo: jax.Array
+    h: jax.Array
+    """Signed size."""
+    kind: jax.Array
+    """FREE, ANCHORED (ended at a prescribed time) or LAST (ended at t1)."""
+    first_row: jax.Array
+    """The first save time that had not been reached before this step."""
+
+
+FREE, ANCHORED, LAST = 0, 1, 2
+
+
+class Trajectory(NamedTuple):
+    """What a loop hands back."""
+
+    y: State
+    """The state at the last time reached."""
+    t: Scalar
+    """The last time reached."""
+    rows: Rows
+    rows_done: jax.Array
+    """How many rows were reached."""
+    status: jax.Array
+    num_steps: jax.Array
+    num_accepted: jax.Array
+    num_f_evals: jax.Array
+    next_step: Scalar
+    controller_state: Any
+    log: Any
+    """Array [max_steps, 5] of entries, or None."""
+    tape: Any
+    """`Tape`, or None."""
+    interpolants: Any
+    """Per accepted step (y, coefficients), leaves [max_steps, ...], or None."""

@@ -1,0 +1,152 @@
+"""Accepted steps again: one at a time, differentiably, or walked backwards along a tape."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..core.clock import Clock, until
+from ..core.trees import row, set_row, tree_map
+from ..core.types import Scalar, State
+from ..solvers.interpolants import evaluate
+from .problem import ANCHORED, LAST, Entry, Problem
+from .tape import Tape, longest_stride
+
+
+class Ends(NamedTuple):
+    """Zeros whose derivatives are those of t0 and t1. They carry time's share of a gradient."""
+
+    t0: Scalar
+    t1: Scalar
+
+
+class Replayed(NamedTuple):
+    """An accepted step, taken again."""
+
+    y: State
+    next_shift: Scalar
+    coefficients: Any
+    shift: Scalar
+    h: Scalar
+
+
+def read_entry(log: jax.Array, index: Any) -> Entry:
+    """Entry `index` of the log."""
+    return Entry(*jax.lax.dynamic_index_in_dim(log, index, keepdims=False))
+
+
+def replay_step(
+    problem: Problem,
+    entry: Entry,
+    index: jax.Array,
+    y: State,
+    shift: Scalar,
+    ends: Ends,
+    wants_interpolant: bool,
+) -> Replayed:
+    """Take an accepted step again, as a differentiable function of y, the times and the field.
+
+    Step sizes are data, as in the forward solve; but a step that ended at t1 or at another
+    prescribed time stays tied to it, and equal steps share the interval's length.
+
+    Args:
+        problem: its field may depend on what is being differentiated.
+        entry: the step's entry in the log.
+        index: the step's number.
+        y: the state at which it began.
+        shift: a zero whose derivative is that of the time at which it began.
+        ends: likewise for t0 and t1.
+        wants_interpolant: whether the coefficients of the dense output are needed.
+    """
+    count = problem.controller.count
+    if count is not None:
+        length = ends.t1 - ends.t0
+        shift = ends.t0 + (index / count).astype(shift.dtype) * length
+        h = entry.h + length / count
+        next_shift = shift
+    else:
+        is_last, is_anchored = entry.kind == LAST, entry.kind == ANCHORED
+        h = entry.h + jnp.where(is_last, ends.t1 - shift, jnp.where(is_anchored, -shift, 0))
+        next_shift = jnp.where(is_last, ends.t1, jnp.where(is_anchored, 0, shift))
+    clock = Clock(entry.hi + shift, entry.lo)
+    solver = problem.solver
+    state = solver.start(problem.field, clock.hi, y)
+    step = solver.step(problem.field, clock, h, y, state)
+    coefficients = None
+    if wants_interpolant:
+        coefficients = solver.interpolant(problem.field, clock, h, y, step)
+    return Replayed(step.y, next_shift, coefficients, shift, h)
+
+
+def replay_row(
+    problem: Problem,
+    entry: Entry,
+    t: Scalar,
+    y: State,
+    coefficients: Any,
+    shift: Scalar,
+    h: Scalar,
+) -> Any:
+    """What is saved at a time t inside a replayed step, differentiably."""
+    elapsed = until(Clock(entry.hi + shift, entry.lo), t)
+    return problem.row(t, evaluate(y, coefficients, elapsed, h))
+
+
+def walk_back(
+    retake: Callable[[jax.Array, Entry, State], State],
+    visit: Callable[[jax.Array, Entry, State, Any], Any],
+    log: jax.Array,
+    tape: Tape,
+    slots: int,
+    num_accepted: jax.Array,
+    carry: Any,
+) -> Any:
+    """Visit the accepted steps from the last to the first.
+
+    Args:
+        retake: the state after step `index`, given its entry and the state before; used to compute
+            the states that the tape dropped.
+        visit: (index, entry, state before the step, carry) -> carry.
+        log: entries of the accepted steps.
+        tape: states at which they began.
+        slots: the tape's number of slots.
+        num_accepted: how many there are.
+        carry: handed from visit to visit.
+    """
+    stride_bound = longest_stride(log.shape[0], slots)
+    if stride_bound == 1:
+
+        def single(state):
+            index, carry = state[0] - 1, state[1]
+            y = row(tape.states, index)
+            return index, visit(index, read_entry(log, index), y, carry)
+
+        return jax.lax.while_loop(lambda state: state[0] > 0, single, (num_accepted, carry))[1]
+
+    def segment(state):
+        number, segment_states, carry = state
+        number = number - 1
+        first = number * tape.stride
+        end = jnp.minimum(first + tape.stride, num_accepted)
+        segment_states = set_row(segment_states, 0, row(tape.states, number))
+
+        def redo(state):
+            index, states = state
+            y = retake(index, read_entry(log, index), row(states, index - first))
+            return index + 1, set_row(states, index + 1 - first, y)
+
+        def undo(state):
+            index, carry = state[0] - 1, state[1]
+            y = row(segment_states, index - first)
+            return index, visit(index, read_entry(log, index), y, carry)
+
+        _, segment_states = jax.lax.while_loop(
+            lambda state: state[0] < end - 1, redo, (first, segment_states)
+        )
+        _, carry = jax.lax.while_loop(lambda state: state[0] > first, undo, (end, carry))
+        return number, segment_states, carry
+
+    blank = tree_map(lambda x: jnp.zeros((stride_bound, *x.shape[1:]), x.dtype), tape.states)
+    segments = -(-num_accepted // tape.stride)
+    return jax.lax.while_loop(lambda state: state[0] > 0, segment, (segments, blank, carry))[2]

@@ -1,0 +1,193 @@
+"""What decides the next step size: I, PI and PID control of the local error, and hard limits.
+
+The controllers see a scaled error norm (1 at the tolerance) and a step size; they know no solver
+and no state.
+"""
+
+import abc
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from ..core.types import Scalar
+
+
+class Limits(NamedTuple):
+    """Times and sizes a step must respect; arrays of the time's dtype, or None."""
+
+    first_step: Any = None
+    min_step: Any = None
+    max_step: Any = None
+    step_at: Any = None
+    jump_at: Any = None
+
+
+class Decision(NamedTuple):
+    """Whether an attempted step is accepted, and the (positive) size of the next one."""
+
+    accept: Any
+    next_step: Scalar
+    state: Any
+
+
+class StepController(eqx.Module):
+    """What every controller is: a start and a decision after each attempted step."""
+
+    adaptive: eqx.AbstractClassVar[bool]
+    limits: eqx.AbstractVar[Limits]
+
+    @property
+    def count(self) -> Any:
+        """The number of equal steps over the whole interval; None where sizes vary."""
+        return None
+
+    @abc.abstractmethod
+    def start(self, dtype: Any) -> Any:
+        """The controller's state before the first step."""
+
+    @abc.abstractmethod
+    def decide(self, error: Scalar, h: Scalar, error_order: int, state: Any) -> Decision:
+        """Accept or reject a step of (positive) size h, and propose the next size."""
+
+
+class PIDState(NamedTuple):
+    """Error norms of the last two accepted steps, and whether the last attempt was rejected."""
+
+    previous: Scalar
+    before: Scalar
+    rejected: Any
+
+
+class PIDController(StepController):
+    """Proportional-integral-derivative control of the local error.
+
+    The factor on the step size after an accepted step with scaled error e_n is
+    safety * e_n**(-(p+i+d)/k) * e_(n-1)**((p+2d)/k) * e_(n-2)**(-d/k), where the local error
+    estimate is of order h**k (Söderlind 2003, "Digital filters in adaptive time-stepping").
+    A rejected step shrinks by safety * e_n**(-1/k), and the step after it does not grow.
+
+    Args:
+        p: proportional coefficient.
+        i: integral coefficient.
+        d: derivative coefficient.
+        first_step: size of the first step; None chooses it by Hairer's algorithm.
+        min_step: smallest step; a step of this size is always accepted.
+        max_step: largest step.
+        step_at: times that must be hit exactly.
+        jump_at: times where f jumps: hit from both sides, the first stage is evaluated anew.
+        safety: fraction of the optimal step that is used.
+        min_factor: strongest shrinking of a step.
+        max_factor: strongest growth of a step.
+
+    Raises:
+        ValueError: for coefficients or factors that cannot control anything.
+    """
+
+    limits: Limits
+    p: float = eqx.field(static=True)
+    i: float = eqx.field(static=True)
+    d: float = eqx.field(static=True)
+    safety: float = eqx.field(static=True)
+    min_factor: float = eqx.field(static=True)
+    max_factor: float = eqx.field(static=True)
+    adaptive = True
+
+    def __init__(
+        self,
+        p: float = 0.1,
+        i: float = 0.9,
+        d: float = 0.0,
+        *,
+        first_step: ArrayLike | None = None,
+        min_step: ArrayLike | None = None,
+        max_step: ArrayLike | None = None,
+        step_at: Any = None,
+        jump_at: Any = None,
+        safety: float = 0.9,
+        min_factor: float = 0.2,
+        max_factor: float = 10.0,
+    ):
+        self.limits = make_limits(first_step, min_step, max_step, step_at, jump_at)
+        self.p, self.i, self.d = float(p), float(i), float(d)
+        self.safety, self.min_factor, self.max_factor = safety, min_factor, max_factor
+        if not self.p + self.i + self.d > 0:
+            raise ValueError(f"p + i + d must be positive, got {p} + {i} + {d}")
+        if not (0 < safety <= 1 and 0 < min_factor < 1 < max_factor):
+            raise ValueError(
+                "need 0 < safety <= 1 and 0 < min_factor < 1 < max_factor, got "
+                f"safety={safety}, min_factor={min_factor}, max_factor={max_factor}"
+            )
+
+    def start(self, dtype: Any) -> PIDState:
+        """As if the steps before the first had met the tolerance exactly."""
+        one = jnp.ones((), dtype)
+        return PIDState(one, one, jnp.asarray(False))
+
+    def decide(self, error: Scalar, h: Scalar, error_order: int, state: PIDState) -> Decision:
+        """Accept when the scaled error is at most 1."""
+        dtype = h.dtype
+        error = error.astype(dtype)
+        is_finite = jnp.isfinite(error)
+        at_smallest = _at_most(h, self.limits.min_step)
+        accept = is_finite & ((error <= 1) | at_smallest)
+        # A floor under the error keeps the powers finite; max_factor is reached long before it.
+        floor = jnp.asarray(1e-10, dtype)
+        e = jnp.where(is_finite, jnp.maximum(error, floor), 1)
+        k = error_order
+        history = _power(state.previous, (self.p + 2 * self.d) / k)
+        history = history * _power(state.before, -self.d / k)
+        grow = self.safety * e ** (-(self.p + self.i + self.d) / k) * history
+        grow = jnp.clip(grow, self.min_factor, jnp.where(state.rejected, 1, self.max_factor))
+        shrink = jnp.clip(self.safety * e ** (-1 / k), self.min_factor, 1)
+        shrink = jnp.where(is_finite, shrink, self.min_factor)
+        next_step = _within(h * jnp.where(accept, grow, shrink), self.limits)
+        return Decision(
+            accept,
+            next_step.astype(dtype),
+            PIDState(
+                jnp.where(accept, e, state.previous),
+                jnp.where(accept, state.previous, state.before),
+                ~accept,
+            ),
+        )
+
+
+def _power(base: Scalar, exponent: float) -> Scalar | float:
+    return 1.0 if exponent == 0 else base**exponent
+
+
+def _at_most(h: Scalar, bound: Any) -> Any:
+    return False if bound is None else h <= bound * (1 + 1e-6)
+
+
+def _within(h: Scalar, limits: Limits) -> Scalar:
+    if limits.max_step is not None:
+        h = jnp.minimum(h, limits.max_step)
+    if limits.min_step is not None:
+        h = jnp.maximum(h, limits.min_step)
+    return h
+
+
+def PIController(p: float = 0.2, i: float = 0.65, **options: Any) -> PIDController:
+    """Proportional-integral control: smooth step sizes, the default.
+
+    The defaults are Hairer & Wanner's for DOPRI5 (beta = 0.04). Options as in `PIDController`.
+    """
+    return PIDController(p, i, 0.0, **options)
+
+
+def IController(**options: Any) -> PIDController:
+    """Integral control, the classical step size rule (SciPy's). Options as in `PIDController`."""
+    return PIDController(0.0, 1.0, 0.0, **options)
+
+
+def make_limits(first_step, min_step, max_step, step_at, jump_at) -> Limits:
+    """Collect the limits; what can be checked before tracing is checked here."""
+    for name, value in (("first_step", first_step), ("min_step", min_step), ("max_step", max_step)):
+        if isinstance(value, (int, float)) and not value > 0:
+            raise ValueError(f"{name} must be a positive time, got {value!r}")
+    times = [None if t is None else tuple(t) if isinstance(t, (list, tuple)) else t
+             for t in (step_at, jump_at)]
+    return Limits(first_step, min_step, max_step, *times)
