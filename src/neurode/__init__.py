@@ -1,5 +1,8 @@
 """Neural ordinary differential equations: a differentiable solver, and models built on it."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .core.norms import max_norm, rms_norm
 from .core.solution import Solution, Stats
 from .core.status import SolveError, Status
@@ -22,7 +25,29 @@ from .solvers import (
 )
 from .stepping import ConstantSteps, IController, PIController, PIDController, StepTo
 
+if TYPE_CHECKING:
+    from .estimators import NeuralODE, load
+
 __version__ = "0.1.0"
+
+# The heavy rooms open on first use (PEP 562), so that the engine imports as fast as JAX.
+_ON_FIRST_USE = {
+    "NeuralODE": "estimators",
+    "load": "estimators",
+}
+
+
+def __getattr__(name: str) -> Any:
+    room = _ON_FIRST_USE.get(name)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{room}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_FIRST_USE})
 
 __all__ = [
     "Backsolve",
@@ -39,6 +64,7 @@ __all__ = [
     "HeunEuler",
     "IController",
     "Midpoint",
+    "NeuralODE",
     "PIController",
     "PIDController",
     "RK38",
@@ -50,6 +76,7 @@ __all__ = [
     "Status",
     "StepTo",
     "Tsit5",
+    "load",
     "max_norm",
     "rms_norm",
     "solve",

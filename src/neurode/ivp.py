@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import arguments
-from .core.closures import hoist
 from .core.norms import Tolerance
 from .core.solution import DenseOutput, Resume, Solution, Stats
 from .core.status import SolveError, Status
@@ -20,9 +19,9 @@ from .loops.problem import Trajectory
 from .solvers.explicit_rk import Tsit5
 from .solvers.interpolants import evaluate
 from .solvers.solver import Solver
-from .stepping.controller import PIController, StepController
+from .stepping.controller import IController, StepController
 
-_DEFAULT_STEPSIZE = PIController()
+_DEFAULT_STEPSIZE = IController()
 
 
 def solve(
@@ -58,7 +57,7 @@ def solve(
         solver: the method, such as `Tsit5()` or `Dopri8()`.
         rtol: relative tolerance: a number, or a pytree matching y0.
         atol: absolute tolerance, likewise. Infinite on a leaf: integrate it, do not control it.
-        stepsize: what decides the step size: `PIController()`, `ConstantSteps(n)`, ...
+        stepsize: what decides the step size: `IController()`, `ConstantSteps(n)`, ...
         gradient: how the solve is differentiated: `Checkpointed()`, `Backsolve()`, `Direct()`.
         dense: whether the solution can be called at any time.
         save: `save(t, y)`, what to store instead of y.
@@ -92,7 +91,7 @@ def solve(
     inputs = Inputs(
         field=field,
         save=None if save is None else arguments.hoist_save(save, time, state),
-        norm=None if norm is None else hoist(norm, (arguments.scaled_error(state),)),
+        norm=None if norm is None else arguments.hoist_norm(norm, state),
         y0=y0,
         ts=ts,
         tolerance=Tolerance(

@@ -43,8 +43,7 @@ class Hoisted(eqx.Module):
     """A traced function of which every array is a leaf.
 
     Attributes:
-        held: the array leaves of the function itself (when it is a pytree) and of its bound
-            arguments, in tracing order.
+        held: the arrays and numbers of its bound arguments.
         consts: the arrays it closed over.
     """
 
@@ -58,30 +57,59 @@ class Hoisted(eqx.Module):
         return jax.tree_util.tree_unflatten(self.code.out_tree, run(*operands))
 
 
-def hoist(function: Callable, args: Sequence[Any], bound: Sequence[Any] = ()) -> Hoisted:
+def hoist(
+    function: Callable, args: Sequence[Any], bound: Sequence[Any] = (), reuse: bool = False
+) -> Hoisted:
     """Trace `function(*args, *bound)` and hoist what it holds and closes over.
 
     Args:
-        function: any callable; when it is a pytree its arrays become leaves of the result.
+        function: any callable.
         args: example arguments (arrays or `jax.ShapeDtypeStruct`), free in the result.
         bound: further arguments, bound in the result. Their arrays and numbers become leaves.
+        reuse: whether an earlier trace may serve again, when the static part of `bound` is the
+            same and the earlier trace closed over no array. Then, as under `jax.jit`, changed
+            Python globals go unseen: for functions whose data are all in their fields.
     """
-    holders = (function if _is_pytree_callable(function) else None, tuple(bound))
-    leaves, treedef = jax.tree_util.tree_flatten(holders)
-    is_dynamic = [_is_array_like(x) for x in leaves]
-    held = [_as_array(x) for x, dynamic in zip(leaves, is_dynamic, strict=True) if dynamic]
+    leaves, treedef = jax.tree_util.tree_flatten(tuple(bound))
+    is_held = [_is_number_or_array(x) for x in leaves]
+    held = [jnp.asarray(x) for x, holds in zip(leaves, is_held, strict=True) if holds]
+    static = tuple(None if holds else x for x, holds in zip(leaves, is_held, strict=True))
 
     def traced(held, *args):
         fresh = iter(held)
         restored = [
-            next(fresh) if dynamic else x for x, dynamic in zip(leaves, is_dynamic, strict=True)
+            next(fresh) if holds else x for x, holds in zip(static, is_held, strict=True)
         ]
-        held_function, held_bound = jax.tree_util.tree_unflatten(treedef, restored)
-        return (function if held_function is None else held_function)(*args, *held_bound)
+        return function(*args, *jax.tree_util.tree_unflatten(treedef, restored))
 
+    key = _trace_key(function, args, held, static, treedef) if reuse else None
+    if key is not None and key in _TRACES:
+        return Hoisted(held, [], _TRACES[key])
     closed, out_shape = jax.make_jaxpr(traced, return_shape=True)(held, *args)
-    out_tree = jax.tree_util.tree_structure(out_shape)
-    return Hoisted(held, list(closed.consts), Code(closed.jaxpr, out_tree))
+    code = Code(closed.jaxpr, jax.tree_util.tree_structure(out_shape))
+    if key is not None and not closed.consts:
+        if len(_TRACES) >= _MAX_TRACES:
+            _TRACES.pop(next(iter(_TRACES)))
+        _TRACES[key] = code
+    return Hoisted(held, list(closed.consts), code)
+
+
+_TRACES: dict[Any, Code] = {}
+_MAX_TRACES = 256
+
+
+def _trace_key(function: Callable, args: Any, held: Any, static: Any, treedef: Any) -> Any:
+    """What a trace depends on besides Python globals, or None when that cannot be told."""
+    shapes = tuple(
+        (x.shape, x.dtype, getattr(x, "weak_type", False))
+        for x in (*jax.tree_util.tree_leaves(args), *held)
+    )
+    key = (function, jax.tree_util.tree_structure(args), shapes, static, treedef)
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return (*key, jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision)
 
 
 def output_shape(hoisted: Hoisted) -> Any:
@@ -90,16 +118,7 @@ def output_shape(hoisted: Hoisted) -> Any:
     return jax.tree_util.tree_unflatten(hoisted.code.out_tree, shapes)
 
 
-def _is_pytree_callable(function: Callable) -> bool:
-    """Whether the callable is a pytree node, so that its leaves can be taken out."""
-    return not jax.tree_util.all_leaves([function])
-
-
-def _is_array_like(x: Any) -> bool:
-    return isinstance(x, (jax.Array, np.ndarray, np.generic, float, complex)) or (
-        isinstance(x, int) and not isinstance(x, bool)
-    )
-
-
-def _as_array(x: Any) -> Any:
-    return x if isinstance(x, jax.Array) else jnp.asarray(x)
+def _is_number_or_array(x: Any) -> bool:
+    if isinstance(x, bool):
+        return False
+    return isinstance(x, (jax.Array, np.ndarray, np.generic, int, float, complex))

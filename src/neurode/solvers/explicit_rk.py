@@ -49,8 +49,12 @@ class ExplicitRungeKutta(Solver):
     @property
     def error_order(self) -> int | None:
         """The order of the local error estimate, None without an embedded method."""
-        embedded = self.tableau.embedded_order
-        return None if embedded is None else min(embedded, self.tableau.order) + 1
+        embedded, low = self.tableau.embedded_order, self.tableau.embedded_order_low
+        if embedded is None:
+            return None
+        high = min(embedded, self.tableau.order) + 1
+        # The blend of two estimates goes as high**2 / low (see `error_norm`).
+        return high if low is None else 2 * high - (low + 1)
 
     @property
     def evaluations(self) -> Evaluations:
