@@ -129,9 +129,9 @@ def _run(settings: Settings, gradient: GradientStrategy, inputs: Inputs) -> Solu
 def _dense_output(trajectory: Trajectory, ts: jax.Array) -> DenseOutput:
     starts, coefficients = trajectory.interpolants
     log, count = trajectory.log, trajectory.num_accepted
-    is_taken = jnp.arange(log.shape[0] + 1) < count
+    is_taken = jnp.arange(log.shape[0]) < count
     last = jnp.where(trajectory.status == Status.SUCCESS, ts[-1], trajectory.t)
-    steps = jnp.where(is_taken, jnp.append(log[:, 0], 0), last)
+    steps = jnp.where(is_taken, log[:, 0], last)
     return DenseOutput(steps, starts, coefficients, log[:, 2], log[:, 1], count, evaluate)
 
 

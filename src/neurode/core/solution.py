@@ -43,10 +43,10 @@ class DenseOutput(eqx.Module):
 
     Attributes:
         steps: the accepted times t_0 ... t_n, padded with the last of them, [max_steps + 1].
-        starts: states at which the steps began, leaves [max_steps, ...].
-        coefficients: per power of the fraction of a step, leaves [max_steps, ...].
-        sizes: signed step sizes, [max_steps].
-        offsets: the part of each start time that `steps` cannot show, [max_steps].
+        starts: states at which the steps began, leaves [max_steps + 1, ...] (the last is spare).
+        coefficients: per power of the fraction of a step, leaves [max_steps + 1, ...].
+        sizes: signed step sizes, [max_steps + 1].
+        offsets: the part of each start time that `steps` cannot show, [max_steps + 1].
         num_accepted: how many steps there are.
         evaluate: (y, coefficients, elapsed, h) -> y, the solver's interpolation.
     """

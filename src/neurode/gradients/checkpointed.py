@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..core.lanes import while_any
 from ..core.status import Status
 from ..core.trees import add, row, set_row, tree_map, zero_cotangent
 from ..loops.driver import integrate
@@ -199,11 +200,12 @@ class _Backward:
     def gather_rows(self, entry: Entry, y: Any, taken: Replayed, inside: Any, after: _Cotangents):
         """Add up the cotangents of the rows that were interpolated inside a step."""
 
-        def is_inside(carry):
-            return (carry[0] >= 1) & (carry[0] >= entry.first_row)
+        def is_inside(index):
+            return (index >= 1) & (index >= entry.first_row)
 
         def pull(carry):
             index, inside, ts_bar, save_bar = carry
+            here = is_inside(index)
 
             def value(t, y, coefficients, shift, h, save):
                 problem = self.problem(self.field, save)
@@ -212,16 +214,19 @@ class _Backward:
             _, row_vjp = jax.vjp(
                 value, self.ts[index], y, taken.coefficients, taken.shift, taken.h, self.save
             )
-            t, *inner, save = row_vjp(row(self.rows, index))
+            row_bar = tree_map(lambda x: jnp.where(here, x, 0), row(self.rows, index))
+            t, *inner, save = row_vjp(row_bar)
             return (
-                index - 1,
+                index - here,
                 add(inside, tuple(inner)),
                 ts_bar.at[index].add(t),
                 add(save_bar, save),
             )
 
-        next_row, inside, ts_bar, save_bar = jax.lax.while_loop(
-            is_inside, pull, (after.next_row, inside, after.ts, after.save)
+        next_row, inside, ts_bar, save_bar = while_any(
+            lambda carry: is_inside(carry[0]),
+            pull,
+            (after.next_row, inside, after.ts, after.save),
         )
         return inside, after._replace(next_row=next_row, ts=ts_bar, save=save_bar)
 

@@ -107,7 +107,7 @@ def _replay(settings: Settings, found: Trajectory, log: jax.Array, inputs: Input
         if has_inner_rows:
             is_final = index + 1 == found.num_accepted
             next_first = jnp.where(
-                is_final, found.rows_done, log[jnp.minimum(index + 1, len(log) - 1), -1]
+                is_final, found.rows_done, log[index + 1, -1]
             )
             is_here = (numbers >= entry.first_row) & (numbers < next_first) & (numbers < n - 1)
             here = jax.vmap(

@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from equinox.internal import unvmap_any
 
+from ..core.lanes import any_lane
 from ..core.trees import select
 
 _BASE = 16
@@ -49,7 +49,7 @@ def _level(count, body, first, carry, level):
 
     def scanned(carry, i):
         start = first + i * width
-        is_needed = unvmap_any(start < count)
+        is_needed = any_lane(start < count)
         return jax.lax.cond(is_needed, run, lambda _, same: same, start, carry), None
 
     return jax.lax.scan(scanned, carry, jnp.arange(_BASE, dtype=jnp.int32))[0]

@@ -4,6 +4,7 @@ A batch in the state's own axes is one joint system with one step size, as in th
 `jax.vmap` every lane has its own.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,10 +12,12 @@ import jax.numpy as jnp
 
 from ..core.clock import Clock, advance, resolution, until
 from ..core.clock import start as start_clock
+from ..core.lanes import any_lane, while_any
 from ..core.status import RUNNING, Status
-from ..core.trees import add, all_finite, displace, row, scale, select, set_row, tree_map
+from ..core.trees import add, all_finite, scale, select, set_row, tree_map
 from ..core.types import Scalar, State
 from ..solvers.interpolants import evaluate
+from ..solvers.solver import Step
 from ..stepping.initial import hairer_first_step
 from ..stepping.stops import Stop, next_stop
 from . import tape as tapes
@@ -57,6 +60,8 @@ class _Loop:
         self.span = self.direction * (self.t1 - self.t0)
         self.has_inner_rows = problem.ts.shape[0] > 2
         self.limits = problem.controller.limits
+        slots = recording.slots
+        self.outgrows_tape = slots is not None and slots < problem.max_steps
         self.counts_extra = self.limits.jump_at is not None or (
             problem.solver.evaluations.dense > 0 and (self.has_inner_rows or recording.dense)
         )
@@ -78,15 +83,16 @@ class _Loop:
         first = problem.row(self.t0, y0)
         rows = interpolants = log = tape = None
         if self.has_inner_rows:
-            rows = tree_map(lambda x: jnp.broadcast_to(x, (len(ts), *x.shape)), first)
+            # One row to spare, for lanes that have nothing to write.
+            rows = tree_map(lambda x: jnp.broadcast_to(x, (len(ts) + 1, *x.shape)), first)
         if recording.log:
-            log = jnp.zeros((problem.max_steps, 5), ts.dtype)
+            log = jnp.zeros((problem.max_steps + 1, 5), ts.dtype)
         if recording.slots is not None:
             tape = tapes.blank_tape(y0, recording.slots)
         if recording.dense:
             shapes = jax.eval_shape(self.blank_step, solver_state)
             interpolants = tree_map(
-                lambda x: jnp.zeros((problem.max_steps, *x.shape), x.dtype), shapes
+                lambda x: jnp.zeros((problem.max_steps + 1, *x.shape), x.dtype), shapes
             )
         return Carry(
             start_clock(self.t0), y0, solver_state, self.first_step(solver_state), controller_state,
@@ -147,25 +153,26 @@ class _Loop:
 
     # -- stepping ----------------------------------------------------------------------------------
 
+    def is_alive(self, carry: Carry) -> jax.Array:
+        """Whether a lane has a step to take, and room to write it down."""
+        alive = (carry.status == RUNNING) & (carry.num_steps < self.problem.max_steps)
+        if not self.outgrows_tape:
+            return alive
+        return alive & tapes.has_room(carry.tape, self.recording.slots, carry.num_accepted)
+
     def run(self, carry: Carry) -> Carry:
-        max_steps, slots = self.problem.max_steps, self.recording.slots
-
-        def is_running(carry: Carry) -> jax.Array:
-            return (carry.status == RUNNING) & (carry.num_steps < max_steps)
-
-        if slots is None or slots >= max_steps:
-            return jax.lax.while_loop(is_running, self.attempt, carry)
+        slots, max_steps = self.recording.slots, self.problem.max_steps
+        if not self.outgrows_tape:
+            return while_any(self.is_alive, self.attempt, carry)
 
         # Two loops, so that making room on the tape costs nothing in the steps between.
         def fill_tape(carry: Carry) -> Carry:
             carry = carry._replace(tape=tapes.make_room(carry.tape, slots, carry.num_accepted))
-            return jax.lax.while_loop(
-                lambda c: is_running(c) & tapes.has_room(c.tape, slots, c.num_accepted),
-                self.attempt,
-                carry,
-            )
+            return while_any(self.is_alive, self.attempt, carry)
 
-        return jax.lax.while_loop(is_running, fill_tape, carry)
+        return while_any(
+            lambda c: (c.status == RUNNING) & (c.num_steps < max_steps), fill_tape, carry
+        )
 
     def plan(self, carry: Carry) -> tuple[Scalar, jax.Array, Stop]:
         """The (positive) size of the next step, whether it ends at a stop, and the stop."""
@@ -180,13 +187,14 @@ class _Loop:
         return jnp.where(ends_there, remaining, carry.h), ends_there, stop
 
     def attempt(self, carry: Carry) -> Carry:
-        """One step, accepted or rejected."""
-        problem = self.problem
+        """One step, accepted or rejected; a lane that is not alive stays as it is."""
+        problem, alive = self.problem, self.is_alive(carry)
         h, ends_there, stop = self.plan(carry)
         step = problem.solver.step(
             problem.field, carry.clock, self.direction * h, carry.y, carry.solver_state
         )
         accept, h_next, controller_state, status = self.judge(carry, step, h)
+        accept = accept & alive
         moved = advance(carry.clock, self.direction * h)
         clock = select(
             accept & ends_there,
@@ -199,17 +207,17 @@ class _Loop:
             clock=clock,
             y=select(accept, step.y, carry.y),
             solver_state=select(accept, step.state, carry.solver_state),
-            h=h_next,
-            controller_state=controller_state,
-            status=jnp.where(at_end, Status.SUCCESS, status),
-            num_steps=carry.num_steps + 1,
+            h=jnp.where(alive, h_next, carry.h),
+            controller_state=select(alive, controller_state, carry.controller_state),
+            status=jnp.where(at_end, Status.SUCCESS, jnp.where(alive, status, carry.status)),
+            num_steps=carry.num_steps + alive,
             num_accepted=carry.num_accepted + accept,
         )
         kind = jnp.where(ends_there, jnp.where(stop.is_end, LAST, ANCHORED), FREE)
-        new = self.record(carry, new, step, self.direction * h, kind, accept)
+        new = self.record(carry, new, step, self.direction * h, kind, alive, accept)
         return self.pass_jump(new, stop, accept & ends_there)
 
-    def judge(self, carry: Carry, step: Any, h: Scalar) -> tuple:
+    def judge(self, carry: Carry, step: Step, h: Scalar) -> tuple:
         """Whether to accept, the next step size, the controller's state and the status."""
         problem, controller = self.problem, self.problem.controller
         if not controller.adaptive:
@@ -229,17 +237,26 @@ class _Loop:
         return decision.accept, decision.next_step, decision.state, status
 
     def record(
-        self, old: Carry, new: Carry, step: Any, h: Scalar, kind: jax.Array, accept: jax.Array
+        self,
+        old: Carry,
+        new: Carry,
+        step: Step,
+        h: Scalar,
+        kind: jax.Array,
+        alive: jax.Array,
+        accept: jax.Array,
     ) -> Carry:
         """Write down what was asked for. A rejected step is overwritten by the next attempt."""
         problem, recording = self.problem, self.recording
-        index, dense_evals = old.num_accepted, problem.solver.evaluations.dense
+        dense_evals = problem.solver.evaluations.dense
+        index = jnp.where(alive, old.num_accepted, problem.max_steps)
         if recording.log:
             entry = [*old.clock, h, kind, old.next_row]
             entry = jnp.stack([x.astype(h.dtype) for x in entry])
             new = new._replace(log=set_row(old.log, index, entry))
         if recording.slots is not None:
-            new = new._replace(tape=tapes.write(old.tape, recording.slots, index, old.y))
+            tape = tapes.write(old.tape, recording.slots, old.num_accepted, old.y, alive)
+            new = new._replace(tape=tape)
 
         def interpolant():
             return problem.solver.interpolant(problem.field, old.clock, h, old.y, step)
@@ -250,41 +267,43 @@ class _Loop:
                 interpolants=set_row(old.interpolants, index, (old.y, coefficients)),
             )
             if dense_evals:
-                new = new._replace(extra_evals=new.extra_evals + dense_evals)
+                new = new._replace(extra_evals=new.extra_evals + alive * dense_evals)
             interpolant = lambda: coefficients  # noqa: E731
         if not self.has_inner_rows:
             return new
         return self.save_rows(old, new, interpolant, h, accept)
 
-    def save_rows(self, old: Carry, new: Carry, interpolant, h: Scalar, accept) -> Carry:
+    def save_rows(
+        self, old: Carry, new: Carry, interpolant: Callable, h: Scalar, accept: jax.Array
+    ) -> Carry:
         """Interpolate at the save times that this step has passed (all but the last)."""
-        problem, ts, direction = self.problem, self.problem.ts, self.direction
+        problem, ts, n = self.problem, self.problem.ts, self.problem.ts.shape[0]
 
         def is_passed(index):
-            return (index < len(ts) - 1) & (direction * (ts[index] - new.clock.hi) <= 0)
-
-        def save(coefficients, carry):
-            index, rows = carry
-            t = ts[index]
-            value = evaluate(old.y, coefficients, until(old.clock, t), h)
-            return index + 1, set_row(rows, index, problem.row(t, value))
+            is_inner = index < n - 1
+            return accept & is_inner & (self.direction * (ts[index] - new.clock.hi) <= 0)
 
         def save_all(index, rows):
             coefficients = interpolant()
-            return jax.lax.while_loop(
-                lambda carry: is_passed(carry[0]) & accept,
-                lambda carry: save(coefficients, carry),
-                (index, rows),
-            )
+
+            def save(carry):
+                index, rows = carry
+                passed = is_passed(index)
+                value = evaluate(old.y, coefficients, until(old.clock, ts[index]), h)
+                value = problem.row(ts[index], value)
+                return index + passed, set_row(rows, jnp.where(passed, index, n), value)
+
+            return while_any(lambda carry: is_passed(carry[0]), save, (index, rows))
 
         if not problem.solver.evaluations.dense or self.recording.dense:
             index, rows = save_all(new.next_row, new.rows)
             return new._replace(next_row=index, rows=rows)
-        any_passed = is_passed(new.next_row) & accept
+        # The interpolant costs evaluations of f: only where a save time was passed.
+        passed = is_passed(new.next_row)
         index, rows = jax.lax.cond(
-            any_passed, save_all, lambda *same: same, new.next_row, new.rows
+            any_lane(passed), save_all, lambda *same: same, new.next_row, new.rows
         )
-        evals = new.extra_evals + any_passed * problem.solver.evaluations.dense
+        evals = new.extra_evals + passed * problem.solver.evaluations.dense
         return new._replace(next_row=index, rows=rows, extra_evals=evals)
 
     def pass_jump(self, carry: Carry, stop: Stop, at_stop: jax.Array) -> Carry:
@@ -297,8 +316,10 @@ class _Loop:
         state = carry.solver_state
         if state is not None:
             state = jax.lax.cond(
-                jumped,
-                lambda: problem.solver.start(problem.field, clock.hi, carry.y),
+                any_lane(jumped),
+                lambda: select(
+                    jumped, problem.solver.start(problem.field, clock.hi, carry.y), state
+                ),
                 lambda: state,
             )
         evals = carry.extra_evals + jumped * problem.solver.evaluations.start
@@ -318,7 +339,9 @@ class _Loop:
         else:
             is_left = jnp.arange(n) >= carry.next_row
             rows = tree_map(
-                lambda x, z: jnp.where(is_left.reshape(n, *[1] * z.ndim), z, x), carry.rows, last
+                lambda x, z: jnp.where(is_left.reshape(n, *[1] * z.ndim), z, x[:n]),
+                carry.rows,
+                last,
             )
         is_success = status == Status.SUCCESS
         return Trajectory(

@@ -103,8 +103,8 @@ class Trajectory(NamedTuple):
     next_step: Scalar
     controller_state: Any
     log: Any
-    """Array [max_steps, 5] of entries, or None."""
+    """Array [max_steps + 1, 5] of entries and a spare one, or None."""
     tape: Any
     """`Tape`, or None."""
     interpolants: Any
-    """Per accepted step (y, coefficients), leaves [max_steps, ...], or None."""
+    """Per accepted step (y, coefficients), leaves [max_steps + 1, ...], the last spare, or None."""

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from ..core.clock import Clock, until
-from ..core.trees import row, set_row, tree_map
+from ..core.lanes import while_any
+from ..core.trees import row, select, set_row, tree_map
 from ..core.types import Scalar, State
 from ..solvers.interpolants import evaluate
 from .problem import ANCHORED, LAST, Entry, Problem
@@ -114,7 +115,7 @@ def walk_back(
         num_accepted: how many there are.
         carry: handed from visit to visit.
     """
-    stride_bound = longest_stride(log.shape[0], slots)
+    stride_bound = longest_stride(log.shape[0] - 1, slots)
     if stride_bound == 1:
 
         def single(state):
@@ -122,7 +123,7 @@ def walk_back(
             y = row(tape.states, index)
             return index, visit(index, read_entry(log, index), y, carry)
 
-        return jax.lax.while_loop(lambda state: state[0] > 0, single, (num_accepted, carry))[1]
+        return _while_alive(lambda state: state[0] > 0, single, (num_accepted, carry))[1]
 
     def segment(state):
         number, segment_states, carry = state
@@ -133,20 +134,30 @@ def walk_back(
 
         def redo(state):
             index, states = state
+            is_wanted = index < end - 1
             y = retake(index, read_entry(log, index), row(states, index - first))
-            return index + 1, set_row(states, index + 1 - first, y)
+            to = jnp.where(is_wanted, index + 1 - first, stride_bound)
+            return index + is_wanted, set_row(states, to, y)
 
         def undo(state):
             index, carry = state[0] - 1, state[1]
             y = row(segment_states, index - first)
             return index, visit(index, read_entry(log, index), y, carry)
 
-        _, segment_states = jax.lax.while_loop(
+        _, segment_states = while_any(
             lambda state: state[0] < end - 1, redo, (first, segment_states)
         )
-        _, carry = jax.lax.while_loop(lambda state: state[0] > first, undo, (end, carry))
+        _, carry = _while_alive(lambda state: state[0] > first, undo, (end, carry))
         return number, segment_states, carry
 
-    blank = tree_map(lambda x: jnp.zeros((stride_bound, *x.shape[1:]), x.dtype), tape.states)
+    # One row to spare, for lanes that have nothing to write.
+    blank = tree_map(lambda x: jnp.zeros((stride_bound + 1, *x.shape[1:]), x.dtype), tape.states)
     segments = -(-num_accepted // tape.stride)
-    return jax.lax.while_loop(lambda state: state[0] > 0, segment, (segments, blank, carry))[2]
+    return _while_alive(lambda state: state[0] > 0, segment, (segments, blank, carry))[2]
+
+
+def _while_alive(condition: Callable, body: Callable, carry: Any) -> Any:
+    """`while_any` for a body that knows nothing of lanes: those that are done are restored."""
+    return while_any(
+        condition, lambda carry: select(condition(carry), body(carry), carry), carry
+    )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ..core.lanes import while_any
 from ..core.trees import nbytes, row, set_row, tree_map
 from ..core.types import State
 
@@ -51,9 +52,9 @@ def blank_tape(y: State, slots: int) -> Tape:
     return Tape(states, jnp.ones((), jnp.int32))
 
 
-def write(tape: Tape, slots: int, step: jax.Array, y: State) -> Tape:
+def write(tape: Tape, slots: int, step: jax.Array, y: State, is_alive: jax.Array) -> Tape:
     """Note the state at which a step begins (again, until the step is accepted)."""
-    is_kept = step % tape.stride == 0
+    is_kept = is_alive & (step % tape.stride == 0)
     slot = jnp.where(is_kept, step // tape.stride, slots)
     return tape._replace(states=set_row(tape.states, slot, y))
 
@@ -70,9 +71,10 @@ def make_room(tape: Tape, slots: int, step: jax.Array) -> Tape:
 
     def move(carry):
         i, states = carry
-        return i + 1, set_row(states, i, row(states, 2 * i))
+        to = jnp.where(i < count, i, slots)
+        return i + 1, set_row(states, to, row(states, 2 * i))
 
-    _, states = jax.lax.while_loop(
+    _, states = while_any(
         lambda carry: carry[0] < count, move, (jnp.zeros((), jnp.int32), tape.states)
     )
     return Tape(states, jnp.where(is_full, 2 * tape.stride, tape.stride))

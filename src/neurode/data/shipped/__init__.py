@@ -1,0 +1,21 @@
+"""Real data that come with the package, small and with their provenance (see README.md here)."""
+
+from importlib import resources
+
+from neurode.data.tables import Table, read_table
+
+__all__ = ["lynx_hare"]
+
+
+def lynx_hare() -> Table:
+    """Return the Hudson Bay lynx and snowshoe hare series, one row per year, 1900 to 1920.
+
+    Returns:
+        A `Table`: `times` [21] in years, `values` [21, 2] in thousands of pelts,
+        `names` ("hare", "lynx"): prey first, as in the Lotka-Volterra equations.
+
+    Source: Howard (2009), from Hewitt (1921).
+    """
+    file = resources.files(__name__) / "lynx_hare.csv"
+    with resources.as_file(file) as path:
+        return read_table(path, time="year", columns=["hare", "lynx"])

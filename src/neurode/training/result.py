@@ -1,0 +1,31 @@
+"""What a fit returns, and the error by which it refuses to go on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import PyTree
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit leaves: the model, and how it got there."""
+
+    model: PyTree
+    history: dict[str, np.ndarray]  # metric -> values, aligned with history["step"]
+    steps_done: int
+    interrupted: bool  # stopped by Ctrl-C or SIGTERM before all steps were done
+    seconds: float  # of training, those before a resume included
+
+
+class TrainingError(RuntimeError):
+    """Training met a loss, gradient or weight that is not finite, and stopped before using it.
+
+    Attributes:
+        step: the update that failed, counted from 1.
+        loss: the loss there.
+        result: a `FitResult` with the last good model and the history up to the failure.
+    """
+
+    def __init__(self, message: str, step: int, loss: float, result: FitResult):
+        super().__init__(message)
+        self.step, self.loss, self.result = step, loss, result
