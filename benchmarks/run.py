@@ -2,7 +2,8 @@
 
     python benchmarks/run.py [--budget SECONDS_PER_ROW]
 
-One thread, float32, the same problem, tolerances, first step and controller; compile time apart.
+One thread, float32, the same problem, tolerances, first step and controller; synchronous
+dispatch; compile time apart.
 Every answer is compared with the peer's before a time is reported.
 """
 
@@ -30,6 +31,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from measure import Comparison, compare, seconds
 from problems import MLP_PROBLEMS, MLPProblem, mlp
+
+# Each call is waited for, so that handing it to another thread first would only add to the time
+# (and JAX hands over by the size of the compiled program, not by the time it takes).
+jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 HERE = Path(__file__).parent
 TOLERANCE = 1e-5
@@ -129,7 +134,7 @@ def main() -> None:
     geometric = float(np.exp(np.mean([np.log(r["ratio"]) for r in rows])))
     (HERE / "RESULTS.md").write_text(
         "# neurode against its peers\n\n"
-        "Written by `make bench`. One thread, float32, Dopri5 with the same controller, first step "
+        "Written by `make bench`. One thread, synchronous dispatch, float32, Dopri5 with the same controller, first step "
         f"and tolerances (rtol = atol = {TOLERANCE:g}). Medians of interleaved pairs; the ratio is "
         "neurode / diffrax, below 1 is faster. `difference` is the largest deviation between the "
         "two answers, relative to their size. `exact`: `Checkpointed` against "

@@ -17,9 +17,7 @@ def solve(f: Any, y0: Any, ts: jax.Array, weights: Any, tolerance: float, gradie
     saveat = diffrax.SaveAt(t1=True) if len(ts) == 2 else diffrax.SaveAt(ts=ts)
     sol = diffrax.diffeqsolve(
         diffrax.ODETerm(f), diffrax.Dopri5(), ts[0], ts[-1], 0.05, y0, weights, saveat=saveat,
-        stepsize_controller=diffrax.PIDController(
-            rtol=tolerance, atol=tolerance, pcoeff=0.2, icoeff=0.65
-        ),
+        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
         adjoint=GRADIENTS[gradient],
     )  # fmt: skip
     ys = jnp.concatenate([y0[None], sol.ys]) if len(ts) == 2 else sol.ys

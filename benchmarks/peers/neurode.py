@@ -13,6 +13,6 @@ def solve(f: Any, y0: Any, ts: jax.Array, weights: Any, tolerance: float, gradie
     """The saved states and the number of function evaluations."""
     sol = nd.solve(
         f, y0, ts, (weights,), solver=nd.Dopri5(), rtol=tolerance, atol=tolerance,
-        stepsize=nd.PIController(first_step=0.05), gradient=GRADIENTS[gradient],
+        stepsize=nd.IController(first_step=0.05), gradient=GRADIENTS[gradient],
     )  # fmt: skip
     return sol.ys, sol.stats.num_f_evals

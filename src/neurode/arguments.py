@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .core.closures import Hoisted, hoist, output_shape
+from .core.norms import Tolerance
+from .core.solution import Resume
 from .core.status import SolveError
 from .core.trees import is_differentiable, real_dtype, tree_map
 from .gradients.gradient import GradientStrategy
@@ -136,10 +138,7 @@ def read_tolerance(name: str, value: Any, y0: Any, dtype: Any) -> Any:
         )
     result = []
     for leaf, y in zip(leaves, jax.tree_util.tree_leaves(y0), strict=True):
-        try:
-            array = jnp.asarray(leaf, dtype)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{name} must be a number, got {leaf!r}") from error
+        array = _as_numbers(name, leaf, dtype)
         if _is_concrete(array):
             _check_tolerance(name, np.asarray(array))
         if np.broadcast_shapes(array.shape, y.shape) != y.shape:
@@ -158,33 +157,62 @@ def _check_tolerance(name: str, value: np.ndarray) -> None:
         )
 
 
+def read_tolerances(rtol: Any, atol: Any, y0: Any, dtype: Any) -> Tolerance:
+    """Both tolerances, of which not both may be zero."""
+    tolerance = Tolerance(
+        read_tolerance("rtol", rtol, y0, dtype), read_tolerance("atol", atol, y0, dtype)
+    )
+    for r, a in zip(*map(jax.tree_util.tree_leaves, tolerance), strict=True):
+        if _is_concrete(r) and _is_concrete(a) and not np.all(np.asarray(r) + np.asarray(a) > 0):
+            raise ValueError(
+                f"rtol and atol must not both be zero, got rtol={rtol} and atol={atol}; "
+                f"write atol=1e-9, say"
+            )
+    return tolerance
+
+
+def read_resume(resume: Any, dtype: Any) -> Any:
+    """The state of an earlier solve, in the dtype of time."""
+    if resume is None:
+        return None
+    if not isinstance(resume, Resume):
+        raise TypeError(
+            f"resume must be the .resume of an earlier solution, got {type(resume).__name__}; "
+            f"write resume=sol.resume"
+        )
+    return tree_map(lambda x: x.astype(dtype) if is_differentiable(x) else x, resume)
+
+
 def read_probe(probe: Any) -> jax.Array:
     """The probe as a scalar float array."""
-    probe = jnp.asarray(probe)
+    probe = _as_numbers("probe", probe)
     if probe.shape != () or not is_differentiable(probe):
         raise TypeError(f"probe must be a float scalar such as 0.0, got {probe!r}")
     return probe
 
 
+def _as_numbers(name: str, value: Any, dtype: Any = None) -> jax.Array:
+    try:
+        return jnp.asarray(value, dtype)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}") from error
+
+
 def read_controller(stepsize: StepController, dtype: Any) -> StepController:
     """The controller with its numbers and times as arrays, so that their values compile nothing."""
-    limits = stepsize.limits
     arrays = {
-        name: None if value is None else jnp.asarray(value, dtype)
-        for name, value in limits._asdict().items()
+        name: None if value is None else _as_numbers(name, value, dtype)
+        for name, value in stepsize.limits._asdict().items()
     }
-    for name in ("step_at", "jump_at"):
-        if arrays[name] is not None and arrays[name].ndim != 1:
-            raise ValueError(f"{name} must be a sequence of times, got shape {arrays[name].shape}")
-    return _replaced(stepsize, limits=limits._replace(**arrays))
-
-
-def _replaced(module: Any, **fields: Any) -> Any:
-    names = list(fields)
+    for name, array in arrays.items():
+        rank = 1 if name in ("step_at", "jump_at") else 0
+        if array is not None and array.ndim != rank:
+            kind = "a sequence of times" if rank else "a number"
+            raise ValueError(f"{name} must be {kind}, got shape {array.shape}")
     return eqx.tree_at(
-        lambda m: [getattr(m, n) for n in names],
-        module,
-        [fields[n] for n in names],
+        lambda controller: controller.limits,
+        stepsize,
+        stepsize.limits._replace(**arrays),
         is_leaf=lambda x: x is None,
     )
 
@@ -252,11 +280,23 @@ def _cast_like(dy: Any, y: Any) -> Any:
 def hoist_save(save: Callable, time: Any, state: Any) -> Hoisted:
     """save(t, y) with all that it closes over as data."""
 
-    hoisted = hoist(lambda t, y, save: tree_map(jnp.asarray, save(t, y)), (time, state), (save,))
+    hoisted = hoist(_checked_save, (time, state), (save,))
     for shape in jax.tree_util.tree_leaves(output_shape(hoisted)):
         if not is_differentiable(shape):
             raise TypeError(f"save must return real or complex arrays, got dtype {shape.dtype}")
     return hoisted
+
+
+def _checked_save(t: Any, y: Any, save: Callable) -> Any:
+    try:
+        value = save(t, y)
+    except Exception as error:
+        raise SolveError(
+            f"save raised {type(error).__name__} when called as save(t, y): {error}"
+        ) from error
+    if not jax.tree_util.tree_leaves(value):
+        raise TypeError(f"save must return at least one array, got {value!r} (a missing return?)")
+    return tree_map(lambda x: _as_numbers("what save returns", x), value)
 
 
 def hoist_norm(norm: Callable, state: Any) -> Hoisted:

@@ -6,10 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from . import arguments
-from .core.norms import Tolerance
+from .core.lanes import vary_over, varying_axes
 from .core.solution import DenseOutput, Resume, Solution, Stats
 from .core.status import SolveError, Status
 from .core.trees import tree_map
@@ -84,29 +83,40 @@ def solve(
     time = jax.ShapeDtypeStruct((), ts.dtype)
     state = tree_map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), y0)
     field = arguments.hoist_field(f, time, state, args)
+    axes = varying_axes((field, y0, ts))
+    if axes:
+        y0, ts = vary_over(axes, (y0, ts))
+        time, state = ts[0], y0
+        field = arguments.hoist_field(f, time, state, args)
     controller = arguments.read_controller(stepsize, ts.dtype)
+    resume = arguments.read_resume(resume, ts.dtype)
     count = controller.count
     settings = Settings(solver, max_steps if count is None else count, dense, throw)
-    gradient.check(settings)
+    gradient.check(settings, controller)
     inputs = Inputs(
         field=field,
         save=None if save is None else arguments.hoist_save(save, time, state),
         norm=None if norm is None else arguments.hoist_norm(norm, state),
         y0=y0,
         ts=ts,
-        tolerance=Tolerance(
-            arguments.read_tolerance("rtol", rtol, y0, ts.dtype),
-            arguments.read_tolerance("atol", atol, y0, ts.dtype),
-        ),
+        tolerance=arguments.read_tolerances(rtol, atol, y0, ts.dtype),
         controller=controller,
         first_step=None if resume is None else resume.step_size,
         controller_state=None if resume is None else resume.controller_state,
         probe=None if probe is None else arguments.read_probe(probe),
     )
     gradient = arguments.as_arrays(gradient, ts.dtype)
-    solution = _run(settings, gradient, inputs)
+    try:
+        solution = _run(settings, gradient, inputs)
+    except TypeError as error:
+        if "forward-mode autodiff" not in str(error):
+            raise
+        raise TypeError(
+            f"gradient={type(gradient).__name__}() has no forward mode (jvp, jacfwd, hessian): "
+            f"use gradient=nd.Direct(), which has every mode and order"
+        ) from error
     if throw:
-        _raise_on_failure(solution, solver, max_steps)
+        _raise_on_failure(solution, solver, settings.max_steps)
     return solution
 
 
@@ -120,7 +130,7 @@ def _run(settings: Settings, gradient: GradientStrategy, inputs: Inputs) -> Solu
         trajectory.num_steps - trajectory.num_accepted,
         trajectory.num_f_evals,
     )
-    resume = Resume(trajectory.next_step, trajectory.controller_state)
+    resume = Resume(trajectory.t, trajectory.next_step, trajectory.controller_state)
     resume = jax.lax.stop_gradient(resume)
     dense = _dense_output(trajectory, inputs.ts) if settings.dense else None
     return Solution(inputs.ts, trajectory.rows, stats, trajectory.status, resume, dense)
@@ -143,9 +153,11 @@ def _raise_on_failure(solution: Solution, solver: Solver, max_steps: int) -> Non
     status = Status(int(status))
     if status == Status.SUCCESS:
         return
-    ts = np.asarray(solution.ts)
+    ts, stats = solution.ts, solution.stats
     raise SolveError(
-        f"{type(solver).__name__} failed ({status.name}) between t={ts[0]:.6g} and t={ts[-1]:.6g}"
-        f": {status.sentence}.",
+        f"{type(solver).__name__} stopped at t={float(solution.resume.time):.7g} on the way from "
+        f"{float(ts[0]):.7g} to {float(ts[-1]):.7g} (status {status.name}, step size "
+        f"{float(solution.resume.step_size):.3g}, {int(stats.num_accepted)} steps accepted and "
+        f"{int(stats.num_rejected)} rejected of max_steps={max_steps}): {status.sentence}.",
         status,
     )

@@ -22,4 +22,44 @@ def while_any(condition: Callable[[Any], jax.Array], body: Callable, carry: Any)
 
     The body must leave a lane as it is where its own condition does not hold.
     """
-    return jax.lax.while_loop(lambda carry: any_lane(condition(carry)), body, carry)
+    return jax.lax.while_loop(lambda carry: any_lane(condition(carry)), body, vary_alike(carry))
+
+
+def varying_axes(tree: Any) -> frozenset[str]:
+    """Inside `jax.shard_map`: the mesh axes over which any leaf varies; else none."""
+    leaves = jax.tree_util.tree_leaves(tree)
+    return frozenset().union(*map(_axes, leaves))
+
+
+def _axes(x: Any) -> frozenset[str]:
+    aval = jax.typeof(x)
+    if hasattr(aval, "vma"):  # older JAX
+        return aval.vma
+    return getattr(getattr(aval, "manual_axis_type", None), "varying", frozenset())
+
+
+def vary_over(axes: frozenset[str], tree: Any) -> Any:
+    """Mark every leaf as varying over these mesh axes."""
+    if not axes:
+        return tree
+
+    def leaf(x):
+        missing = tuple(sorted(axes - _axes(x)))
+        return jax.lax.pcast(x, missing, to="varying") if missing else x
+
+    return jax.tree_util.tree_map(leaf, tree)
+
+
+def vary_alike(tree: Any) -> Any:
+    """Every leaf varying over the mesh axes that any leaf varies over, as a loop demands."""
+    return vary_over(varying_axes(tree), tree)
+
+
+def sum_like(cotangents: Any, primals: Any) -> Any:
+    """Cotangents of inputs that do not vary over a mesh axis, summed over that axis."""
+
+    def leaf(cotangent, primal):
+        extra = varying_axes(cotangent) - varying_axes(primal)
+        return jax.lax.psum(cotangent, tuple(sorted(extra))) if extra else cotangent
+
+    return jax.tree_util.tree_map(leaf, cotangents, primals)

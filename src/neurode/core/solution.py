@@ -30,10 +30,12 @@ class Resume(eqx.Module):
     """Where a solve left off, for `nd.solve(..., resume=sol.resume)`.
 
     Attributes:
+        time: the last time reached.
         step_size: the (positive) size planned for the next step.
         controller_state: the step size controller's memory.
     """
 
+    time: jax.Array
     step_size: jax.Array
     controller_state: Any
 
@@ -63,7 +65,7 @@ class DenseOutput(eqx.Module):
         """The state at one time t; NaN outside the interval that was solved."""
         direction = jnp.where(self.steps[-1] < self.steps[0], -1, 1)
         steps, t = direction * self.steps, direction * t
-        inside = (t >= steps[0]) & (t <= steps[-1])
+        inside = (t >= steps[0]) & (t <= steps[-1]) & (self.num_accepted > 0)
         index = jnp.clip(jnp.searchsorted(steps, t, side="left") - 1, 0, self.num_accepted - 1)
         take = lambda tree: jax.tree_util.tree_map(lambda x: x[index], tree)  # noqa: E731
         elapsed = (direction * t - self.steps[index]) - self.offsets[index]
@@ -115,11 +117,15 @@ class Solution(eqx.Module):
                 "this is a vmapped solution with several lanes: evaluate each with "
                 "jax.vmap(lambda s: s(t))(sol)"
             )
-        t = jnp.asarray(t, self.ts.dtype)
-        flat = jax.vmap(dense)(t.reshape(-1))
-        return jax.tree_util.tree_map(lambda x: x.reshape(*t.shape, *x.shape[1:]), flat)
+        return _evaluate(dense, jnp.asarray(t, self.ts.dtype))
 
     def _dense_output(self) -> DenseOutput:
         if self.dense is None:
             raise ValueError("this solution has no dense output: ask for it with solve(dense=True)")
         return self.dense
+
+
+@jax.jit
+def _evaluate(dense: DenseOutput, t: jax.Array) -> State:
+    flat = jax.vmap(dense)(t.reshape(-1))
+    return jax.tree_util.tree_map(lambda x: x.reshape(*t.shape, *x.shape[1:]), flat)

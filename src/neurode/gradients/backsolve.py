@@ -15,13 +15,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..core.lanes import sum_like, while_any
 from ..core.norms import Tolerance
 from ..core.status import Status
-from ..core.trees import add, row, scale, tree_map, zero_cotangent
+from ..core.trees import add, row, scale, select, tree_map, zero_cotangent
 from ..core.types import Norm, State
 from ..loops.driver import integrate
 from ..loops.problem import Problem, Recording, Trajectory
 from ..solvers.solver import Solver
+from ..stepping.controller import StepController
 from ..stepping.grids import EqualSteps
 from .gradient import (
     GradientStrategy,
@@ -33,6 +35,7 @@ from .gradient import (
     make_problem,
     mark_failure,
     split,
+    spoil,
 )
 
 
@@ -61,8 +64,14 @@ class Backsolve(GradientStrategy):
             if isinstance(value, (int, float)) and not value >= 0:
                 raise ValueError(f"Backsolve({name}=...) must not be negative, got {value!r}")
 
-    def check(self, settings: Settings) -> None:
-        """Backsolve stores no steps, so that it cannot differentiate dense output."""
+    def check(self, settings: Settings, controller: StepController) -> None:
+        """Backsolve stores no steps, and its solver must fit the step size controller."""
+        if self.solver is not None and controller.adaptive and self.solver.error_order is None:
+            raise ValueError(
+                f"Backsolve(solver={type(self.solver).__name__}()) has no error estimate and "
+                f"cannot choose its own step size: use an adaptive solver such as Tsit5(), or "
+                f"stepsize=nd.ConstantSteps(n) for the whole solve"
+            )
         if settings.dense:
             raise ValueError(
                 "gradient=Backsolve() keeps no steps and cannot differentiate dense output; "
@@ -88,6 +97,18 @@ class Adjoint(NamedTuple):
     a: State
     parameters: Any
     """The quadrature: the integral of a^T df/dp from t to t1."""
+
+
+class Walk(NamedTuple):
+    """What is carried from interval to interval, backwards in time."""
+
+    index: jax.Array
+    a: State
+    parameters: Any
+    ts: jax.Array
+    h: jax.Array
+    evals: jax.Array
+    has_failed: jax.Array
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
@@ -121,7 +142,7 @@ class _Backward:
         self.ts = inputs.ts
         self.parameters, self.rest = split(inputs.field)
         self.tolerance = self.adjoint_tolerance(*tolerances)
-        self.rows_bar, last = arriving_cotangent(settings, found, cotangent.rows)
+        self.rows_bar, last, self.is_lost = arriving_cotangent(settings, found, cotangent.rows)
         self.last_bar = add(last, cotangent.y)
 
     def adjoint_tolerance(self, rtol: Any, atol: Any) -> Tolerance:
@@ -158,55 +179,63 @@ class _Backward:
         is_idle = ~is_success & ~any_nonzero((self.rows_bar, self.last_bar))
         # A failed solve can only be differentiated at the rows that it reached.
         last = jnp.where(is_idle, 0, jnp.where(is_success, len(ts) - 1, found.rows_done - 1))
-        lost = ~is_success & any_nonzero(self.last_bar)
-        a = tree_map(lambda x: jnp.where(is_success, x, jnp.where(lost, jnp.nan, 0)), self.last_bar)
-        parameters = tree_map(jnp.zeros_like, self.parameters)
-        start = (last, a, parameters, jnp.zeros_like(ts), found.next_step, jnp.zeros((), jnp.int32))
-        _, a, parameters, ts_bar, _, evals = jax.lax.while_loop(
-            lambda carry: carry[0] > 0, self.interval, start
+        zero = jnp.zeros((), jnp.int32)
+        start = Walk(
+            index=last,
+            a=tree_map(lambda x: jnp.where(is_success, x, 0), self.last_bar),
+            parameters=tree_map(jnp.zeros_like, self.parameters),
+            ts=jnp.zeros_like(ts),
+            h=found.next_step,
+            evals=zero,
+            has_failed=self.is_lost,
         )
-        t0_bar = jnp.where(is_idle, 0, self.time_cotangent(ts[0], inputs.y0, a))
+        done = while_any(lambda walk: walk.index > 0, self.interval, start)
+        t0_bar = jnp.where(is_idle, 0, self.time_cotangent(ts[0], inputs.y0, done.a))
         result = zero_cotangent(inputs)
         replace = {
-            "field": eqx.combine(parameters, result.field),
-            "y0": add(a, row(self.rows_bar, 0)),
-            "ts": ts_bar.at[0].add(-t0_bar),
+            "field": eqx.combine(done.parameters, result.field),
+            "y0": add(done.a, row(self.rows_bar, 0)),
+            "ts": done.ts.at[0].add(-t0_bar),
         }
         if inputs.probe is not None:
-            replace["probe"] = evals.astype(inputs.probe.dtype)
-        return result._replace(**replace)
+            replace["probe"] = done.evals.astype(inputs.probe.dtype)
+        return sum_like(spoil(result._replace(**replace), done.has_failed), inputs)
 
-    def interval(self, carry: tuple) -> tuple:
-        """From one save time back to the one before."""
-        index, a, parameters, ts_bar, h, evals = carry
+    def interval(self, walk: Walk) -> Walk:
+        """From one save time back to the one before; a lane that is done stays as it is."""
+        is_alive = walk.index > 0
+        index = jnp.maximum(walk.index, 1)
         t, t_before = self.ts[index], self.ts[index - 1]
         y, y_bar = row(self.found.rows, index), row(self.rows_bar, index)
-        arriving = add(a, y_bar)
+        arriving = add(walk.a, y_bar)
         # For the last row `a` holds the whole cotangent: rows_bar is zero there.
         is_end = index == len(self.ts) - 1
         y_bar = tree_map(lambda whole, part: jnp.where(is_end, whole, part), arriving, y_bar)
-        ts_bar = ts_bar.at[index].add(self.time_cotangent(t, y, y_bar))
         controller = self.controller(jnp.abs(t - t_before))
         problem = Problem(
             field=self.field,
-            y0=Adjoint(y, arriving, parameters),
-            ts=jnp.stack([t, t_before]),
+            y0=Adjoint(y, arriving, walk.parameters),
+            ts=jnp.stack([t, jnp.where(is_alive, t_before, t)]),
             tolerance=self.tolerance,
             solver=self.solver,
             controller=controller,
             max_steps=self.settings.max_steps,
             norm=self.norm,
-            first_step=h if controller.adaptive else None,
+            first_step=walk.h if controller.adaptive else None,
             skip_empty=True,
             controlled=lambda state: (state.y, state.a),
         )
         solved = integrate(problem)
-        failed = solved.status != Status.SUCCESS
-        a = tree_map(lambda x: jnp.where(failed, jnp.nan, x), solved.y.a)
-        h_next = jnp.where(solved.num_steps > 0, solved.next_step, h)
-        return (
-            index - 1, a, solved.y.parameters, ts_bar, h_next, evals + solved.num_f_evals
-        )  # fmt: skip
+        new = Walk(
+            index=index - 1,
+            a=solved.y.a,
+            parameters=solved.y.parameters,
+            ts=walk.ts.at[index].add(self.time_cotangent(t, y, y_bar)),
+            h=jnp.where(solved.num_steps > 0, solved.next_step, walk.h),
+            evals=walk.evals + solved.num_f_evals,
+            has_failed=walk.has_failed | (solved.status != Status.SUCCESS),
+        )
+        return select(is_alive, new, walk)
 
     def controller(self, length: jax.Array) -> Any:
         """The forward solve's controller; of equal steps, as many as fit the interval."""

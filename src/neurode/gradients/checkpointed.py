@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..core.lanes import while_any
+from ..core.lanes import sum_like, vary_over, varying_axes, while_any
 from ..core.status import Status
 from ..core.trees import add, row, set_row, tree_map, zero_cotangent
 from ..loops.driver import integrate
@@ -30,6 +30,7 @@ from .gradient import (
     make_problem,
     mark_failure,
     split,
+    spoil,
 )
 
 
@@ -101,9 +102,12 @@ class _Backward:
         self.field, self.field_rest = split(inputs.field)
         self.save, self.save_rest = split(inputs.save)
         self.ts = inputs.ts
+        self.axes = varying_axes((inputs.y0, inputs.ts))
+        self.zero = vary_over(self.axes, jnp.zeros((), inputs.ts.dtype))
         self.has_inner_rows = inputs.ts.shape[0] > 2
-        self.rows, last = arriving_cotangent(settings, found, cotangent.rows)
-        self.last_row = last
+        self.rows, self.last_row, self.is_lost = arriving_cotangent(
+            settings, found, cotangent.rows
+        )
 
     def problem(self, field: Any, save: Any) -> Problem:
         """The problem with the differentiable parts of field and save put in."""
@@ -137,14 +141,14 @@ class _Backward:
         ts_total = done.ts.at[0].add(done.shift + done.ends.t0 + t0).at[-1].add(done.ends.t1)
         result = zero_cotangent(inputs)
         replace = {
-            "field": _join(done.field, result.field),
-            "save": _join(add(done.save, save), result.save),
+            "field": eqx.combine(done.field, result.field),
+            "save": eqx.combine(add(done.save, save), result.save),
             "y0": add(done.y, y0),
             "ts": ts_total,
         }
         if inputs.probe is not None:
             replace["probe"] = self.count_evals(is_idle).astype(inputs.probe.dtype)
-        return result._replace(**replace)
+        return sum_like(spoil(result._replace(**replace), self.is_lost), inputs)
 
     def at_the_end(self) -> _Cotangents:
         """The cotangents that arrive at the last state."""
@@ -154,7 +158,7 @@ class _Backward:
             ts[-1], found.y, self.save,
         )  # fmt: skip
         t1, y, save = row_vjp(self.last_row)
-        zero = jnp.zeros((), ts.dtype)
+        zero = self.zero
         zeros = tree_map(jnp.zeros_like, self.field)
         ts_zero = jnp.zeros_like(ts).at[-1].add(t1)
         is_success = found.status == Status.SUCCESS
@@ -164,13 +168,13 @@ class _Backward:
 
     def retake(self, index: jax.Array, entry: Entry, y: Any) -> Any:
         """The state after a step whose own state the tape dropped."""
-        zero = jnp.zeros((), self.ts.dtype)
+        zero = self.zero
         problem = self.problem(self.field, self.save)
         return replay_step(problem, entry, index, y, zero, Ends(zero, zero), False).y
 
     def visit(self, index: jax.Array, entry: Entry, y: Any, after: _Cotangents) -> _Cotangents:
         """Pull the cotangents back through one step."""
-        zero = jnp.zeros((), self.ts.dtype)
+        zero = self.zero
         wants_interpolant = self.has_inner_rows or self.settings.dense
 
         def step(y, shift, ends, field):
@@ -179,6 +183,7 @@ class _Backward:
 
         taken, step_vjp = jax.vjp(step, y, zero, Ends(zero, zero), self.field)
         inside = tree_map(jnp.zeros_like, (y, taken.coefficients, zero, zero))
+        inside = vary_over(self.axes, inside)
         if self.has_inner_rows:
             inside, after = self.gather_rows(entry, y, taken, inside, after)
         y_bar, coefficients_bar, shift_bar, h_bar = inside
@@ -239,8 +244,3 @@ class _Backward:
         else:
             per_step = per_step - evals.start  # the last stage of an FSAL step goes unused
         return jnp.where(is_idle, 0, self.found.num_accepted * per_step)
-
-
-def _join(differentiable: Any, zeros: Any) -> Any:
-    """The cotangents of the differentiable leaves, and float0 for the others."""
-    return eqx.combine(differentiable, zeros)

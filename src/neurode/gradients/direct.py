@@ -12,7 +12,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..core.trees import select, set_row, tree_map, zero_cotangent
+from ..core.trees import (
+    is_differentiable,
+    real_dtype,
+    select,
+    set_row,
+    tree_map,
+    zero_cotangent,
+)
 from ..loops.bounded import bounded_loop
 from ..loops.driver import integrate
 from ..loops.problem import Recording, Trajectory
@@ -132,4 +139,24 @@ def _replay(settings: Settings, found: Trajectory, log: jax.Array, inputs: Input
     is_left = jnp.where(found.status == 0, numbers == n - 1, numbers >= found.rows_done)
     rows = jax.vmap(lambda left, row: select(left, last, row))(is_left, rows)
     rows = mark_failure(settings, found._replace(rows=rows)).rows
+    if settings.nan_on_failure:
+        rows = _tie(rows, inputs, numbers >= found.rows_done)
     return rows, y, interpolants, log_out
+
+
+def _tie(rows: Any, inputs: Inputs, is_missing: jax.Array) -> Any:
+    """Give missing rows an infinite derivative with respect to every input.
+
+    Else a loss of NaN would have a finite gradient. Multiplying twice by the largest number turns
+    every cotangent but zero into infinity, and leaves a zero (a masked lane) what it is.
+    """
+    leaves = [x for x in jax.tree_util.tree_leaves(inputs) if is_differentiable(x)]
+    shadow = sum(jnp.sum(jnp.real(x - lax.stop_gradient(x))) for x in leaves)
+
+    def leaf(x):
+        largest = jnp.finfo(x.dtype).max
+        mask = is_missing.reshape(-1, *[1] * (x.ndim - 1))
+        factor = jnp.where(mask, jnp.asarray(largest, real_dtype(x)), 0)
+        return x + shadow.astype(factor.dtype) * factor * factor
+
+    return tree_map(leaf, rows)

@@ -52,14 +52,6 @@ class Inputs(NamedTuple):
     probe: Any
 
 
-class Result(NamedTuple):
-    """What a strategy hands to `solve`."""
-
-    rows: Rows
-    trajectory: Trajectory
-    """Everything else; its rows, tape and log carry no derivative unless the strategy says so."""
-
-
 class GradientStrategy(eqx.Module):
     """How a solve is differentiated."""
 
@@ -67,9 +59,9 @@ class GradientStrategy(eqx.Module):
     def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
         """Solve, differentiably."""
 
-    def check(self, settings: Settings) -> None:
+    def check(self, settings: Settings, controller: StepController) -> None:
         """Refuse what the strategy cannot do, naming the one that can."""
-        del settings
+        del settings, controller
 
 
 def make_problem(settings: Settings, inputs: Inputs) -> Problem:
@@ -121,25 +113,42 @@ def any_nonzero(tree: Any) -> jax.Array:
     return jnp.any(jnp.stack(checks)) if checks else jnp.asarray(False)
 
 
-def arriving_cotangent(settings: Settings, trajectory: Trajectory, rows: Rows) -> tuple[Rows, Rows]:
-    """The cotangents of the rows that were reached before t1, and of the last state.
+class Arriving(NamedTuple):
+    """The cotangents of the rows, sorted by where they go."""
 
-    Rows that a failed solve did not reach hold the last good state, or NaN: in the second case
-    their cotangent becomes NaN, unless it is zero and nothing depends on them.
+    inner: Rows
+    """Of the rows that were reached before t1; zero elsewhere."""
+    last: Any
+    """Of the last state."""
+    is_lost: jax.Array
+    """Whether something depends on a row that a failed solve filled with NaN."""
+
+
+def arriving_cotangent(settings: Settings, trajectory: Trajectory, rows: Rows) -> Arriving:
+    """Sort the cotangents of the rows.
+
+    Rows that a failed solve did not reach hold the last good state, or NaN. In the second case
+    every gradient must become NaN as well, unless nothing depends on such a row.
     """
     n = jax.tree_util.tree_leaves(rows)[0].shape[0]
     is_success = trajectory.status == Status.SUCCESS
     first_last = jnp.where(is_success, n - 1, trajectory.rows_done)
     is_last = jnp.arange(n) >= first_last
 
-    def split_leaf(x):
-        mask = is_last.reshape(n, *[1] * (x.ndim - 1))
-        last = jnp.sum(jnp.where(mask, x, 0), axis=0)
-        if settings.nan_on_failure:
-            is_lost = ~is_success & jnp.any(jnp.where(mask, x != 0, False))
-            last = jnp.where(is_lost, jnp.nan, jnp.where(is_success, last, 0))
-        return jnp.where(mask, 0, x), last
+    def mask(x):
+        return is_last.reshape(n, *[1] * (x.ndim - 1))
 
-    pairs = tree_map(split_leaf, rows)
-    outer = jax.tree_util.tree_structure(rows)
-    return jax.tree_util.tree_transpose(outer, jax.tree_util.tree_structure((0, 0)), pairs)
+    inner = tree_map(lambda x: jnp.where(mask(x), 0, x), rows)
+    tail = tree_map(lambda x: jnp.where(mask(x), x, 0), rows)
+    is_lost = jnp.asarray(False)
+    if settings.nan_on_failure:
+        is_lost = ~is_success & any_nonzero(tail)
+        tail = tree_map(lambda x: jnp.where(is_success, x, 0), tail)
+    return Arriving(inner, tree_map(lambda x: jnp.sum(x, axis=0), tail), is_lost)
+
+
+def spoil(tree: Any, is_spoilt: jax.Array) -> Any:
+    """NaN in every real or complex leaf where the scalar condition holds."""
+    return tree_map(
+        lambda x: jnp.where(is_spoilt, jnp.nan, x) if is_differentiable(x) else x, tree
+    )

@@ -58,8 +58,10 @@ RALSTON = _second_order(2 / 3)
 
 
 def _fourth_order(a: Rows, b: Row, c: Row, b_hat: Row) -> ButcherTableau:
-    """A four-stage method of order 4. Four stages determine a solution of order 3 uniquely (it
-    is y1 itself), so an estimate that costs no further evaluation compares with order 2.
+    """A four-stage method of order 4, with an estimate from its own stages.
+
+    Four stages determine a solution of order 3 uniquely (it is y1 itself), so an estimate that
+    costs no further evaluation compares with order 2.
     """
     return ButcherTableau(
         a=a,
@@ -134,8 +136,10 @@ FEHLBERG45 = ButcherTableau(
 
 
 def _cash_karp() -> ButcherTableau:
-    """Cash & Karp, A variable order Runge-Kutta method for initial value problems with rapidly
-    varying right-hand sides, ACM TOMS 16 (1990) 201-222; 5(4) with local extrapolation.
+    """Cash and Karp's pair 5(4), with local extrapolation.
+
+    A variable order Runge-Kutta method for initial value problems with rapidly varying right-hand
+    sides, ACM TOMS 16 (1990) 201-222.
 
     Dense output is ours: the cubic Hermite interpolant H, and the quartic that has the slope
     f(t + h/5, H(1/5)) at theta = 1/5 besides. H is accurate to O(h^4), hence h f to O(h^5). (A

@@ -1,0 +1,79 @@
+"""`neurode`: the commands, and the one place that turns an error into a line and an exit code."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from neurode.cli import demo, fit, info, predict, reproduce
+from neurode.cli.errors import Interrupted, explain
+
+_DEBUG = "--debug"
+
+
+class Commands(TyperGroup):
+    """All commands; a user's mistake is one line, and `--debug` may stand anywhere."""
+
+    def main(self, args: Sequence[str] | None = None, *positional: Any, **settings: Any) -> Any:
+        """Run a command and exit with its code, as any typer group does."""
+        words = list(sys.argv[1:] if args is None else args)
+        settings["standalone_mode"] = False
+        try:
+            code = super().main([w for w in words if w != _DEBUG], *positional, **settings)
+        except Exception as error:
+            if _DEBUG in words:
+                raise
+            line, code = explain(error)
+            print(line, file=sys.stderr)
+        sys.exit(code)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; typer would make an exit code of Ctrl-C and drop what it has to say."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted(str(error)) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Neural ordinary differential equations: fit them to data, and look at what came out.",
+    epilog="Begin with: neurode demo",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("demo")(demo.demo)
+app.add_typer(fit.app, name="fit")
+app.command("predict")(predict.predict)
+app.command("reproduce")(reproduce.reproduce)
+app.command("info")(info.info)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from neurode import __version__
+
+        print(f"neurode {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _open(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option(_DEBUG, help="With any command: show the traceback of an error.")
+    ] = False,
+) -> None:
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+def main() -> None:
+    """Run the command line with the arguments of the process."""
+    app()

@@ -1,0 +1,102 @@
+"""`neurode reproduce`: a table or figure of the paper, run anew."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neurode.cli.errors import Interrupted, Mistake, interruptible
+from neurode.cli.options import Quiet
+
+_AGAIN = "the same command goes on from the last checkpoint"
+
+
+def reproduce(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The experiment; --list names them.")
+    ] = None,
+    list_all: Annotated[
+        bool, typer.Option("--list", help="Name the experiments, with the time each takes.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Folder of the data, for those that need it."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Minutes instead of hours; the numbers mean little.")
+    ] = False,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="DIR", help="Run folder. A folder in runs/ if left out."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on in the run folder, or start anew.")
+    ] = True,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="table1: odenet.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, help="Of everything random.")
+    ] = None,
+    gradient: Annotated[
+        str | None,
+        typer.Option("--gradient", metavar="NAME", help="backsolve, checkpointed or direct."),
+    ] = None,
+    results: Annotated[
+        Path, typer.Option("--results", metavar="DIR", help="Where NAME/metrics.json … go.")
+    ] = Path("results"),
+    quiet: Quiet = False,
+) -> None:
+    """Run an experiment of the paper and print "paper | ours | target".
+
+    What is left out of the flags has the paper's value. The run is saved as it goes: stopped by
+    Ctrl-C or otherwise, the same command goes on where it was.
+
+    \b
+    Examples:
+      neurode reproduce --list
+      neurode reproduce table1 --data mnist/ --model odenet --epochs 1
+    """
+    from neurode.reproduce import run_experiment
+
+    if list_all:
+        print(list_experiments())
+        return
+    if name is None:
+        raise Mistake("which experiment? `neurode reproduce --list` names them")
+    with interruptible(_AGAIN):
+        outcome = run_experiment(
+            name,
+            data=data,
+            run=run,
+            quick=quick,
+            resume=resume,
+            progress=not quiet,
+            results=results,
+            model=model,
+            epochs=epochs,
+            seed=seed,
+            gradient=gradient,
+        )
+    if outcome.interrupted:
+        raise Interrupted(f"saved in {outcome.folder}; {_AGAIN}")
+    print(outcome.table)
+    print(f"run: {outcome.folder}")
+    if outcome.results is not None:
+        print(f"results: {outcome.results}")
+
+
+def list_experiments() -> str:
+    """Return the experiments, one a line: name, time, what it is."""
+    from neurode.reproduce import EXPERIMENTS
+
+    width = max(map(len, EXPERIMENTS))
+    times = max(len(experiment.time) for experiment in EXPERIMENTS.values())
+    return "\n".join(
+        f"{name:<{width}}  {experiment.time:<{times}}  {experiment.title}"
+        + (" (needs --data)" if experiment.needs_data else "")
+        for name, experiment in EXPERIMENTS.items()
+    )

@@ -1,0 +1,23 @@
+"""Pieces of networks: vector fields, convolutions and blocks; no loss and no data."""
+
+from neurode.nn.blocks import ConvDownsampling as ConvDownsampling
+from neurode.nn.blocks import GroupNorm as GroupNorm
+from neurode.nn.blocks import ODEBlock as ODEBlock
+from neurode.nn.blocks import ResidualBlock as ResidualBlock
+from neurode.nn.blocks import ResidualDownsampling as ResidualDownsampling
+from neurode.nn.conv import Conv as Conv
+from neurode.nn.conv import convolve as convolve
+from neurode.nn.conv_fields import ConcatConv as ConcatConv
+from neurode.nn.conv_fields import ConvField as ConvField
+
+__all__ = [
+    "ConcatConv",
+    "Conv",
+    "ConvDownsampling",
+    "ConvField",
+    "GroupNorm",
+    "ODEBlock",
+    "ResidualBlock",
+    "ResidualDownsampling",
+    "convolve",
+]
