@@ -30,6 +30,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 
 from measure import Comparison, compare, seconds
+
 from problems import MLP_PROBLEMS, MLPProblem, mlp
 
 # Each call is waited for, so that handing it to another thread first would only add to the time
@@ -134,8 +135,9 @@ def main() -> None:
     geometric = float(np.exp(np.mean([np.log(r["ratio"]) for r in rows])))
     (HERE / "RESULTS.md").write_text(
         "# neurode against its peers\n\n"
-        "Written by `make bench`. One thread, synchronous dispatch, float32, Dopri5 with the same controller, first step "
-        f"and tolerances (rtol = atol = {TOLERANCE:g}). Medians of interleaved pairs; the ratio is "
+        "Written by `make bench`. One thread, synchronous dispatch, float32, Dopri5 with the same "
+        "rule for the step size, the same first step and tolerances "
+        f"(rtol = atol = {TOLERANCE:g}). Medians of interleaved pairs; the ratio is "
         "neurode / diffrax, below 1 is faster. `difference` is the largest deviation between the "
         "two answers, relative to their size. `exact`: `Checkpointed` against "
         "`RecursiveCheckpointAdjoint`; `adjoint`: `Backsolve` against `BacksolveAdjoint`.\n\n"

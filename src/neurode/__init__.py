@@ -49,7 +49,10 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     return sorted({*globals(), *_ON_FIRST_USE})
 
+
 __all__ = [
+    "RK4",
+    "RK38",
     "Backsolve",
     "Bosh3",
     "CashKarp",
@@ -67,8 +70,6 @@ __all__ = [
     "NeuralODE",
     "PIController",
     "PIDController",
-    "RK38",
-    "RK4",
     "Ralston",
     "Solution",
     "SolveError",

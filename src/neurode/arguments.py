@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .core.closures import Hoisted, hoist, output_shape
 from .core.norms import Tolerance
@@ -31,7 +32,9 @@ def check_options(solver, stepsize, gradient, dense, save, norm, max_steps, thro
             hint = f"write {name}=nd.{example}"
             if callable(value) and hasattr(value, "__name__"):
                 hint = f"write {name}=nd.{value.__name__}(), with parentheses"
-            raise TypeError(f"{name} must be an instance such as nd.{example}, got {value!r}; {hint}")
+            raise TypeError(
+                f"{name} must be an instance such as nd.{example}, got {value!r}; {hint}"
+            )
     if isinstance(max_steps, bool) or not hasattr(max_steps, "__index__"):
         raise TypeError(f"max_steps must be a whole number, got {max_steps!r}")
     if max_steps < 1:
@@ -107,7 +110,9 @@ def read_times(ts: Any, y0: Any) -> jax.Array:
     if not is_differentiable(ts) and not jnp.issubdtype(ts.dtype, jnp.integer):
         raise TypeError(f"ts must hold real numbers, got dtype {ts.dtype}")
     widths = [real_dtype(x) for x in jax.tree_util.tree_leaves(y0)]
-    dtype = jnp.result_type(jnp.float32, *widths, ts.dtype if is_differentiable(ts) else jnp.float32)
+    dtype = jnp.result_type(
+        jnp.float32, *widths, ts.dtype if is_differentiable(ts) else jnp.float32
+    )
     ts = jax.lax.convert_element_type(ts, dtype)
     if _is_concrete(ts):
         values = np.asarray(ts)
@@ -248,7 +253,9 @@ def _call(f: Callable, t: Any, y: Any, *args: Any) -> Any:
 def _cast_like(dy: Any, y: Any) -> Any:
     """dy with y's structure, shapes and dtypes, or an error that says what differs."""
     if dy is None:
-        raise TypeError("f returned None: it must return dy/dt, a pytree like y (a missing return?)")
+        raise TypeError(
+            "f returned None: it must return dy/dt, a pytree like y (a missing return?)"
+        )
     expected, got = jax.tree_util.tree_structure(y), jax.tree_util.tree_structure(dy)
     if expected != got:
         raise ValueError(f"f must return a pytree like y: expected {expected}, got {got}")
@@ -279,7 +286,6 @@ def _cast_like(dy: Any, y: Any) -> Any:
 
 def hoist_save(save: Callable, time: Any, state: Any) -> Hoisted:
     """save(t, y) with all that it closes over as data."""
-
     hoisted = hoist(_checked_save, (time, state), (save,))
     for shape in jax.tree_util.tree_leaves(output_shape(hoisted)):
         if not is_differentiable(shape):
@@ -309,4 +315,4 @@ def hoist_norm(norm: Callable, state: Any) -> Hoisted:
 
 
 def _is_concrete(x: Any) -> bool:
-    return not isinstance(x, jax.core.Tracer)
+    return not isinstance(x, Tracer)

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from . import arguments
 from .core.lanes import vary_over, varying_axes
@@ -148,7 +149,7 @@ def _dense_output(trajectory: Trajectory, ts: jax.Array) -> DenseOutput:
 def _raise_on_failure(solution: Solution, solver: Solver, max_steps: int) -> None:
     """Explain a failure, when the call was a plain one and its status is a number."""
     status = solution.status
-    if isinstance(status, jax.core.Tracer) or status.ndim:
+    if isinstance(status, Tracer) or status.ndim:
         return
     status = Status(int(status))
     if status == Status.SUCCESS:

@@ -34,9 +34,7 @@ class Code:
     def __eq__(self, other: Any) -> bool:
         if self is other:
             return True
-        return (
-            isinstance(other, Code) and self._hash == other._hash and self._key == other._key
-        )
+        return isinstance(other, Code) and self._hash == other._hash and self._key == other._key
 
 
 class Hoisted(eqx.Module):
@@ -52,6 +50,7 @@ class Hoisted(eqx.Module):
     code: Code = eqx.field(static=True)
 
     def __call__(self, *args: Any) -> Any:
+        """The function's result."""
         operands = [*self.held, *jax.tree_util.tree_leaves(args)]
         run = jex.jaxpr_as_fun(jex.ClosedJaxpr(self.code.jaxpr, self.consts))
         return jax.tree_util.tree_unflatten(self.code.out_tree, run(*operands))
@@ -77,9 +76,7 @@ def hoist(
 
     def traced(held, *args):
         fresh = iter(held)
-        restored = [
-            next(fresh) if holds else x for x, holds in zip(static, is_held, strict=True)
-        ]
+        restored = [next(fresh) if holds else x for x, holds in zip(static, is_held, strict=True)]
         return function(*args, *jax.tree_util.tree_unflatten(treedef, restored))
 
     key = _trace_key(function, args, held, static, treedef) if reuse else None
@@ -109,12 +106,14 @@ def _trace_key(function: Callable, args: Any, held: Any, static: Any, treedef: A
         hash(key)
     except TypeError:
         return None
-    return (*key, jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision)
+    modes = ("jax_enable_x64", "jax_default_matmul_precision")
+    return (*key, *(jax.config.read(mode) for mode in modes))
 
 
 def output_shape(hoisted: Hoisted) -> Any:
     """The result's pytree of `jax.ShapeDtypeStruct`."""
-    shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in hoisted.code.jaxpr.outvars]
+    avals: list[Any] = [v.aval for v in hoisted.code.jaxpr.outvars]
+    shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals]
     return jax.tree_util.tree_unflatten(hoisted.code.out_tree, shapes)
 
 

@@ -95,7 +95,10 @@ def _rule_key(rule: Any) -> Any:
     )
     if not is_wrapper:
         return _Identity(rule)
-    return (rule.__code__, tuple(_wrapped_key(cell.cell_contents) for cell in rule.__closure__))
+    return (
+        rule.__code__,
+        tuple(_wrapped_key(cell.cell_contents) for cell in rule.__closure__ or ()),
+    )
 
 
 def _wrapped_key(value: Any) -> Any:

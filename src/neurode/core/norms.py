@@ -61,5 +61,5 @@ def scaled_norm(value: State, scale: State, norm: Norm | None) -> Scalar:
         return norm(scaled)
     counts = [jnp.sum(jnp.isfinite(x).astype(jnp.float32)) for x in leaves_of(scale)]
     squares = _squares(scaled)
-    count = sum(counts).astype(squares.dtype)
+    count = jnp.stack(counts).sum().astype(squares.dtype)
     return jnp.sqrt(squares / jnp.maximum(count, 1))

@@ -69,9 +69,7 @@ class DenseOutput(eqx.Module):
         index = jnp.clip(jnp.searchsorted(steps, t, side="left") - 1, 0, self.num_accepted - 1)
         take = lambda tree: jax.tree_util.tree_map(lambda x: x[index], tree)  # noqa: E731
         elapsed = (direction * t - self.steps[index]) - self.offsets[index]
-        y = self.evaluate(
-            take(self.starts), take(self.coefficients), elapsed, self.sizes[index]
-        )
+        y = self.evaluate(take(self.starts), take(self.coefficients), elapsed, self.sizes[index])
         return jax.tree_util.tree_map(lambda x: jnp.where(inside, x, jnp.nan), y)
 
 

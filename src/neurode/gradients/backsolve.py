@@ -59,7 +59,9 @@ class Backsolve(GradientStrategy):
 
     def __check_init__(self):
         if self.solver is not None and not isinstance(self.solver, Solver):
-            raise TypeError(f"Backsolve(solver=...) takes a solver such as Tsit5(), got {self.solver!r}")
+            raise TypeError(
+                f"Backsolve(solver=...) takes a solver such as Tsit5(), got {self.solver!r}"
+            )
         for name, value in (("rtol", self.rtol), ("atol", self.atol)):
             if isinstance(value, (int, float)) and not value >= 0:
                 raise ValueError(f"Backsolve({name}=...) must not be negative, got {value!r}")
@@ -84,7 +86,7 @@ class Backsolve(GradientStrategy):
         if save is None:
             return _solve(settings, self.solver, self.norm, (self.rtol, self.atol), inputs)
         # Every observation's state is needed to start from: save what is asked for afterwards.
-        trajectory = _solve(
+        trajectory: Trajectory = _solve(
             settings, self.solver, self.norm, (self.rtol, self.atol), inputs._replace(save=None)
         )
         return trajectory._replace(rows=jax.vmap(save)(inputs.ts, trajectory.rows))
@@ -244,4 +246,4 @@ class _Backward:
             return controller
         span = jnp.abs(self.ts[-1] - self.ts[0])
         share = controller.count * length / jnp.where(span == 0, 1, span)
-        return EqualSteps(jnp.maximum(1, jnp.round(share)).astype(jnp.int32))
+        return EqualSteps(steps=jnp.maximum(1, jnp.round(share)).astype(jnp.int32))

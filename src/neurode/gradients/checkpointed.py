@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from ..core.lanes import sum_like, vary_over, varying_axes, while_any
 from ..core.status import Status
-from ..core.trees import add, row, set_row, tree_map, zero_cotangent
+from ..core.trees import add, row, tree_map, zero_cotangent
 from ..loops.driver import integrate
 from ..loops.problem import Entry, Problem, Recording, Trajectory
 from ..loops.replay import Ends, Replayed, replay_row, replay_step, walk_back
@@ -49,7 +49,9 @@ class Checkpointed(GradientStrategy):
 
     def __check_init__(self):
         if self.max_memory is not None and not self.max_memory > 0:
-            raise ValueError(f"max_memory must be a positive number of bytes, got {self.max_memory}")
+            raise ValueError(
+                f"max_memory must be a positive number of bytes, got {self.max_memory}"
+            )
 
     def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
         """Solve, differentiably in reverse mode."""
@@ -105,9 +107,7 @@ class _Backward:
         self.axes = varying_axes((inputs.y0, inputs.ts))
         self.zero = vary_over(self.axes, jnp.zeros((), inputs.ts.dtype))
         self.has_inner_rows = inputs.ts.shape[0] > 2
-        self.rows, self.last_row, self.is_lost = arriving_cotangent(
-            settings, found, cotangent.rows
-        )
+        self.rows, self.last_row, self.is_lost = arriving_cotangent(settings, found, cotangent.rows)
 
     def problem(self, field: Any, save: Any) -> Problem:
         """The problem with the differentiable parts of field and save put in."""

@@ -108,14 +108,10 @@ def _replay(settings: Settings, found: Trajectory, log: jax.Array, inputs: Input
     def body(index, carry):
         y, shift, rows, interpolants, log_out = carry
         entry = read_entry(log, index)
-        step = replay_step(
-            problem, entry, index, y, shift, ends, has_inner_rows or settings.dense
-        )
+        step = replay_step(problem, entry, index, y, shift, ends, has_inner_rows or settings.dense)
         if has_inner_rows:
             is_final = index + 1 == found.num_accepted
-            next_first = jnp.where(
-                is_final, found.rows_done, log[index + 1, -1]
-            )
+            next_first = jnp.where(is_final, found.rows_done, log[index + 1, -1])
             is_here = (numbers >= entry.first_row) & (numbers < next_first) & (numbers < n - 1)
             here = jax.vmap(
                 lambda t: replay_row(problem, entry, t, y, step.coefficients, step.shift, step.h)
@@ -151,7 +147,7 @@ def _tie(rows: Any, inputs: Inputs, is_missing: jax.Array) -> Any:
     every cotangent but zero into infinity, and leaves a zero (a masked lane) what it is.
     """
     leaves = [x for x in jax.tree_util.tree_leaves(inputs) if is_differentiable(x)]
-    shadow = sum(jnp.sum(jnp.real(x - lax.stop_gradient(x))) for x in leaves)
+    shadow = jnp.stack([jnp.sum(jnp.real(x - lax.stop_gradient(x))) for x in leaves]).sum()
 
     def leaf(x):
         largest = jnp.finfo(x.dtype).max

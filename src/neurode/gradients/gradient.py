@@ -149,6 +149,4 @@ def arriving_cotangent(settings: Settings, trajectory: Trajectory, rows: Rows) -
 
 def spoil(tree: Any, is_spoilt: jax.Array) -> Any:
     """NaN in every real or complex leaf where the scalar condition holds."""
-    return tree_map(
-        lambda x: jnp.where(is_spoilt, jnp.nan, x) if is_differentiable(x) else x, tree
-    )
+    return tree_map(lambda x: jnp.where(is_spoilt, jnp.nan, x) if is_differentiable(x) else x, tree)

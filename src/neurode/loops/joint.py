@@ -35,7 +35,7 @@ class Carry(NamedTuple):
     status: jax.Array
     num_steps: jax.Array
     num_accepted: jax.Array
-    extra_evals: jax.Array | None
+    extra_evals: jax.Array
     next_row: jax.Array
     rows: Any
     log: Any
@@ -60,11 +60,8 @@ class _Loop:
         self.span = self.direction * (self.t1 - self.t0)
         self.has_inner_rows = problem.ts.shape[0] > 2
         self.limits = problem.controller.limits
-        slots = recording.slots
-        self.outgrows_tape = slots is not None and slots < problem.max_steps
-        self.counts_extra = self.limits.jump_at is not None or (
-            problem.solver.evaluations.dense > 0 and (self.has_inner_rows or recording.dense)
-        )
+        self.slots = problem.max_steps if recording.slots is None else recording.slots
+        self.outgrows_tape = self.slots < problem.max_steps
 
     # -- before ------------------------------------------------------------------------------------
 
@@ -96,7 +93,7 @@ class _Loop:
             )
         return Carry(
             start_clock(self.t0), y0, solver_state, self.first_step(solver_state), controller_state,
-            status, zero, zero, zero if self.counts_extra else None, zero + 1,
+            status, zero, zero, zero, zero + 1,
             rows, log, tape, interpolants,
         )  # fmt: skip
 
@@ -143,7 +140,7 @@ class _Loop:
             dy = solver_state if is_fsal else problem.field(self.t0, y0)
             h = hairer_first_step(
                 problem.field, self.t0, y0, dy, self.direction, self.span,
-                problem.error_norm(y0, y0), problem.solver.error_order,
+                problem.error_norm(y0, y0), problem.error_order,
             )  # fmt: skip
         if limits.max_step is not None:
             h = jnp.minimum(h, limits.max_step)
@@ -158,16 +155,16 @@ class _Loop:
         alive = (carry.status == RUNNING) & (carry.num_steps < self.problem.max_steps)
         if not self.outgrows_tape:
             return alive
-        return alive & tapes.has_room(carry.tape, self.recording.slots, carry.num_accepted)
+        return alive & tapes.has_room(carry.tape, self.slots, carry.num_accepted)
 
     def run(self, carry: Carry) -> Carry:
-        slots, max_steps = self.recording.slots, self.problem.max_steps
+        max_steps = self.problem.max_steps
         if not self.outgrows_tape:
             return while_any(self.is_alive, self.attempt, carry)
 
         # Two loops, so that making room on the tape costs nothing in the steps between.
         def fill_tape(carry: Carry) -> Carry:
-            carry = carry._replace(tape=tapes.make_room(carry.tape, slots, carry.num_accepted))
+            carry = carry._replace(tape=tapes.make_room(carry.tape, self.slots, carry.num_accepted))
             return while_any(self.is_alive, self.attempt, carry)
 
         return while_any(
@@ -228,7 +225,7 @@ class _Loop:
         # 0 * y is NaN where the new state is not finite: no further pass over y is needed.
         spoiled = tuple(add(error, scale(0, step.y)) for error in step.errors)
         error = problem.solver.error_norm(spoiled, problem.error_norm(carry.y, step.y))
-        decision = controller.decide(error, h, problem.solver.error_order, carry.controller_state)
+        decision = controller.decide(error, h, problem.error_order, carry.controller_state)
         is_stuck = ~decision.accept & (decision.next_step < resolution(carry.clock.hi))
         if self.limits.min_step is not None:
             is_stuck = is_stuck | (~decision.accept & (h <= self.limits.min_step * (1 + 1e-5)))
@@ -266,8 +263,7 @@ class _Loop:
             new = new._replace(
                 interpolants=set_row(old.interpolants, index, (old.y, coefficients)),
             )
-            if dense_evals:
-                new = new._replace(extra_evals=new.extra_evals + alive * dense_evals)
+            new = new._replace(extra_evals=new.extra_evals + alive * dense_evals)
             interpolant = lambda: coefficients  # noqa: E731
         if not self.has_inner_rows:
             return new
@@ -366,5 +362,4 @@ class _Loop:
         asks_first_step = self.problem.first_step is None and self.limits.first_step is None
         if self.problem.controller.adaptive and asks_first_step:
             start += 2 - evals.start
-        count = start + carry.num_steps * evals.step
-        return count if carry.extra_evals is None else count + carry.extra_evals
+        return start + carry.num_steps * evals.step + carry.extra_evals

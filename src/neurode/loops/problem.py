@@ -45,6 +45,14 @@ class Problem:
     skip_empty: bool = False
     controlled: Callable[[State], Any] = lambda state: state
 
+    @property
+    def error_order(self) -> int:
+        """The local error estimate is of this order in the step size."""
+        order = self.solver.error_order
+        if order is None:
+            raise ValueError(f"{type(self.solver).__name__} has no error estimate")
+        return order
+
     def row(self, t: Scalar, y: State) -> Any:
         """What is saved at time t."""
         return y if self.save is None else self.save(t, y)

@@ -158,6 +158,4 @@ def walk_back(
 
 def _while_alive(condition: Callable, body: Callable, carry: Any) -> Any:
     """`while_any` for a body that knows nothing of lanes: those that are done are restored."""
-    return while_any(
-        condition, lambda carry: select(condition(carry), body(carry), carry), carry
-    )
+    return while_any(condition, lambda carry: select(condition(carry), body(carry), carry), carry)

@@ -20,6 +20,8 @@ from .solver import Solver
 from .tableau import ButcherTableau
 
 __all__ = [
+    "RK4",
+    "RK38",
     "Bosh3",
     "ButcherTableau",
     "CashKarp",
@@ -31,8 +33,6 @@ __all__ = [
     "Heun",
     "HeunEuler",
     "Midpoint",
-    "RK38",
-    "RK4",
     "Ralston",
     "Solver",
     "Tsit5",

@@ -5,7 +5,7 @@ and no state.
 """
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -92,7 +92,7 @@ class PIDController(StepController):
     safety: float = eqx.field(static=True)
     min_factor: float = eqx.field(static=True)
     max_factor: float = eqx.field(static=True)
-    adaptive = True
+    adaptive: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -193,6 +193,8 @@ def make_limits(first_step, min_step, max_step, step_at, jump_at) -> Limits:
     for name, value in (("first_step", first_step), ("min_step", min_step), ("max_step", max_step)):
         if isinstance(value, (int, float)) and not value > 0:
             raise ValueError(f"{name} must be a positive time, got {value!r}")
-    times = [None if t is None else tuple(t) if isinstance(t, (list, tuple)) else t
-             for t in (step_at, jump_at)]
+    times = [
+        None if t is None else tuple(t) if isinstance(t, (list, tuple)) else t
+        for t in (step_at, jump_at)
+    ]
     return Limits(first_step, min_step, max_step, *times)

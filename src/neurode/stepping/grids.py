@@ -1,6 +1,6 @@
 """Steps that are fixed beforehand: equal steps, or a grid of times."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ class ConstantSteps(StepController):
 
     n: int = eqx.field(static=True)
     limits: Limits = Limits()
-    adaptive = False
+    adaptive: ClassVar[bool] = False
 
     def __init__(self, n: int):
         if isinstance(n, bool) or not hasattr(n, "__index__"):
@@ -56,7 +56,7 @@ class StepTo(StepController):
     """
 
     limits: Limits
-    adaptive = False
+    adaptive: ClassVar[bool] = False
 
     def __init__(self, grid: Any):
         if jnp.ndim(grid) != 1 or jnp.shape(grid)[0] == 0:
@@ -82,7 +82,7 @@ class EqualSteps(StepController):
 
     steps: Any
     limits: Limits = Limits()
-    adaptive = False
+    adaptive: ClassVar[bool] = False
 
     @property
     def count(self) -> Any:
