@@ -167,22 +167,24 @@ def tolerances_in_half_decades(solver: str) -> np.ndarray:
     return 10.0 ** np.linspace(low, high, 1 + round(2 * (high - low)))
 
 
-# On this Riccati equation Tsitouras' pair is the poorer one, 1.17 by the measure below.
-HARD = pytest.mark.xfail(strict=True, reason="Tsit5 needs more work than Dopri5 for y' = -2 t y^2")
+def work_against_scipy(name: str) -> float:
+    """Tsit5's work for RK45's error, by error ~ work^-5, averaged over many tolerances.
 
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=HARD if n == "backwards" else ()) for n in PROBLEMS]
-)
-def test_the_default_solver_needs_no_more_work_than_scipy(name):
-    # Another method than RK45: at one tolerance luck decides (an error may pass through zero), so
-    # compare the work for equal error, with error ~ work^-5, over many tolerances.
+    They are different methods: at one tolerance luck decides (an error may pass through zero).
+    """
     works = []
     for tolerance in tolerances_in_half_decades("Tsit5"):
         error, evaluations = measure(name, "Tsit5", tolerance)
         scipy_error, scipy_evaluations = measure_scipy(name, "RK45", tolerance)
         works.append(evaluations / scipy_evaluations * (error / scipy_error) ** (1 / 5))
-    assert np.exp(np.mean(np.log(works))) <= 1.1
+    return float(np.exp(np.mean(np.log(works))))
+
+
+def test_the_default_solver_needs_less_work_than_scipy():
+    works = {name: work_against_scipy(name) for name in PROBLEMS}
+    assert np.exp(np.mean(np.log(list(works.values())))) <= 0.92
+    # The worst is 1.17, on the Riccati equation y' = -2 t y^2 solved backwards.
+    assert max(works.values()) <= 1.2, works
 
 
 # Prothero & Robinson's problem is left out: stability, not the tolerance, sets its steps.

@@ -36,7 +36,7 @@ TOLERANCE = 1e-13  # relative to 1 / gamma(t)
 DENSE_TOLERANCE = 1e-12  # entries of dense reach 545 and cancel, so their rounding shows
 VIOLATED = 1e-4  # a condition of the next order fails by at least this much
 THETAS = (0.1, 0.37, 0.5, 0.83, 1.0)
-LEAF = ()
+LEAF: tuple = ()
 
 every_tableau = pytest.mark.parametrize("name", sorted(TABLEAUS))
 from_order_2 = pytest.mark.parametrize("name", sorted(set(TABLEAUS) - {"EULER"}))

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from ..core.types import Scalar
 from .controller import Decision, Limits, StepController
@@ -59,7 +60,7 @@ class StepTo(StepController):
     adaptive: ClassVar[bool] = False
 
     def __init__(self, grid: Any):
-        if jnp.ndim(grid) != 1 or jnp.shape(grid)[0] == 0:
+        if np.ndim(grid) != 1 or np.shape(grid)[0] == 0:
             raise ValueError(
                 f"StepTo(grid) takes a one-dimensional sequence of at least one time, got {grid!r}"
             )
