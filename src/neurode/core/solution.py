@@ -64,12 +64,17 @@ class DenseOutput(eqx.Module):
     def __call__(self, t: jax.Array) -> State:
         """The state at one time t; NaN outside the interval that was solved."""
         direction = jnp.where(self.steps[-1] < self.steps[0], -1, 1)
-        steps, t = direction * self.steps, direction * t
-        inside = (t >= steps[0]) & (t <= steps[-1]) & (self.num_accepted > 0)
-        index = jnp.clip(jnp.searchsorted(steps, t, side="left") - 1, 0, self.num_accepted - 1)
+        is_before = direction * (t - self.steps[0]) < 0
+        is_after = direction * (t - self.steps[-1]) > 0
+        inside = ~is_before & ~is_after & (self.num_accepted > 0)
+        # Times that `steps` alone cannot tell apart are told apart by their offsets.
+        elapsed = (t - self.steps) - self.offsets
+        begun = (direction * elapsed > 0) & (jnp.arange(elapsed.size) < self.num_accepted)
+        index = jnp.clip(jnp.sum(begun) - 1, 0, self.num_accepted - 1)
         take = lambda tree: jax.tree_util.tree_map(lambda x: x[index], tree)  # noqa: E731
-        elapsed = (direction * t - self.steps[index]) - self.offsets[index]
-        y = self.evaluate(take(self.starts), take(self.coefficients), elapsed, self.sizes[index])
+        y = self.evaluate(
+            take(self.starts), take(self.coefficients), elapsed[index], self.sizes[index]
+        )
         return jax.tree_util.tree_map(lambda x: jnp.where(inside, x, jnp.nan), y)
 
 

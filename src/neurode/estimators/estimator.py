@@ -81,18 +81,26 @@ def read_series(ts: Any, ys: Any = None, names: Sequence[str] | None = None) -> 
                 "fit(frame['time'], frame[['a', 'b']])"
             )
         if ys is None:
-            if not isinstance(ts, (list, tuple)) or not len(ts) or np.ndim(ts[0]) == 0:
+            if not _is_nested(ts):
                 raise DataError(
                     "ys is missing: give fit(ts, ys), or a list of pairs (times, values)"
                 )
-            return SeriesBatch.from_list(ts, names=_column_names(names, ts[0][-1]))
-        if isinstance(ts, (list, tuple)) and len(ts) and np.ndim(ts[0]) > 0:
+            last = ts[0][-1] if len(ts[0]) else None
+            return SeriesBatch.from_list(ts, names=_column_names(names, last))
+        if _is_nested(ts):
             if not hasattr(ys, "__len__") or len(ys) != len(ts):
                 count = len(ys) if hasattr(ys, "__len__") else "no"
                 raise DataError(f"{len(ts)} arrays of times but {count} arrays of values")
             pairs = list(zip(ts, ys, strict=True))
             return SeriesBatch.from_list(pairs, names=_column_names(names, ys[0]))
         return SeriesBatch.from_arrays(ts, ys, names=_column_names(names, ys))
+
+
+def _is_nested(data: Any) -> bool:
+    """Whether data are a list of arrays or pairs, rather than of numbers."""
+    if not isinstance(data, (list, tuple)) or not len(data):
+        return False
+    return hasattr(data[0], "__len__") and getattr(data[0], "ndim", 1) > 0
 
 
 def _column_names(names: Sequence[str] | None, values: Any) -> Sequence[str] | None:

@@ -116,6 +116,7 @@ class _Loop:
         rtols, atols = leaves(problem.tolerance.rtol), leaves(problem.tolerance.atol)
         for rtol, atol in zip(rtols, atols, strict=True):
             checks.append(jnp.all((rtol >= 0) & (atol >= 0) & (rtol + atol > 0)))
+            checks.append(jnp.all(jnp.isfinite(rtol)))
         for size in (self.limits.first_step, self.limits.min_step, self.limits.max_step):
             if size is not None:
                 checks.append(size > 0)
@@ -226,7 +227,11 @@ class _Loop:
         spoiled = tuple(add(error, scale(0, step.y)) for error in step.errors)
         error = problem.solver.error_norm(spoiled, problem.error_norm(carry.y, step.y))
         decision = controller.decide(error, h, problem.error_order, carry.controller_state)
-        is_stuck = ~decision.accept & (decision.next_step < resolution(carry.clock.hi))
+        # Against a wall of NaN, steps below the time's own precision lead nowhere.
+        t = carry.clock.hi
+        wall = jnp.where(jnp.isfinite(error), 0, jnp.finfo(t.dtype).eps * jnp.abs(t))
+        smallest = jnp.maximum(resolution(t), wall)
+        is_stuck = ~decision.accept & (decision.next_step < smallest)
         if self.limits.min_step is not None:
             is_stuck = is_stuck | (~decision.accept & (h <= self.limits.min_step * (1 + 1e-5)))
         reason = jnp.where(jnp.isfinite(error), Status.STEP_UNDERFLOW, Status.NON_FINITE)
@@ -277,7 +282,7 @@ class _Loop:
 
         def is_passed(index):
             is_inner = index < n - 1
-            return accept & is_inner & (self.direction * (ts[index] - new.clock.hi) <= 0)
+            return accept & is_inner & (self.direction * until(new.clock, ts[index]) <= 0)
 
         def save_all(index, rows):
             coefficients = interpolant()

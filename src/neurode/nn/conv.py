@@ -16,6 +16,9 @@ from jaxtyping import Array, Float, Key
 
 from neurode.nn.fourier import convolve_fourier, is_fourier_cheaper
 
+# Below, a matrix product per tap is mostly overhead.
+_FEW_CHANNELS = 8
+
 
 def convolve(
     x: Float[Array, "h w n c"],
@@ -50,7 +53,9 @@ def convolve(
         is_same = stride == 1 and kh == kw == 2 * padding + 1
         if is_same and is_fourier_cheaper((h, w), kh, c, d):
             return convolve_fourier(x, kernel)
-        return convolve_patches(x, kernel, stride, padding)
+        if c < _FEW_CHANNELS:
+            return convolve_patches(x, kernel, stride, padding)
+        return convolve_taps(x, kernel, stride, padding)
 
     def elsewhere(x, kernel):
         return jax.lax.conv_general_dilated(
@@ -64,6 +69,22 @@ def convolve(
     return jax.lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
 
 
+def convolve_taps(
+    x: Float[Array, "h w n c"], kernel: Float[Array, "kh kw c d"], stride: int, padding: int
+) -> Float[Array, "h2 w2 n d"]:
+    """Convolve by one matrix product for each tap, summed: no copy of the images is kept.
+
+    Args:
+        x: images, positions first.
+        kernel: the taps.
+        stride: positions from one window to the next.
+        padding: rows and columns of zeros at each side.
+    """
+    views = _tap_views(x, kernel.shape[:2], stride, padding)
+    taps = kernel.reshape(-1, *kernel.shape[2:])
+    return sum(view @ tap for view, tap in zip(views, taps, strict=True))
+
+
 def convolve_patches(
     x: Float[Array, "h w n c"], kernel: Float[Array, "kh kw c d"], stride: int, padding: int
 ) -> Float[Array, "h2 w2 n d"]:
@@ -75,14 +96,19 @@ def convolve_patches(
         stride: positions from one window to the next.
         padding: rows and columns of zeros at each side.
     """
-    kh, kw, c, d = kernel.shape
+    patches = jnp.concatenate(_tap_views(x, kernel.shape[:2], stride, padding), axis=-1)
+    return patches @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def _tap_views(
+    x: Float[Array, "h w n c"], shape: tuple[int, ...], stride: int, padding: int
+) -> list[Float[Array, "h2 w2 n c"]]:
+    """For each tap of the kernel, the pixels that it meets."""
     x = jnp.pad(x, ((padding, padding), (padding, padding), (0, 0), (0, 0)))
-    h, w = ((x.shape[i] - (kh, kw)[i]) // stride + 1 for i in (0, 1))
-    rows = [slice(i, i + stride * (h - 1) + 1, stride) for i in range(kh)]
-    columns = [slice(j, j + stride * (w - 1) + 1, stride) for j in range(kw)]
-    patches = jnp.concatenate([x[i, j] for i in rows for j in columns], axis=-1)
-    windows = patches.reshape(-1, kh * kw * c)  # (h2 w2 n, kh kw c)
-    return (windows @ kernel.reshape(-1, d)).reshape(h, w, x.shape[2], d)
+    reach = [stride * ((size - k) // stride) + 1 for size, k in zip(x.shape, shape, strict=False)]
+    rows = [slice(i, i + reach[0], stride) for i in range(shape[0])]
+    columns = [slice(j, j + reach[1], stride) for j in range(shape[1])]
+    return [x[i, j] for i in rows for j in columns]
 
 
 class Conv(eqx.Module):
