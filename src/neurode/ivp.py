@@ -107,8 +107,16 @@ def solve(
         probe=None if probe is None else arguments.read_probe(probe),
     )
     gradient = arguments.as_arrays(gradient, ts.dtype)
+    solution = _run_explained(settings, gradient, inputs)
+    if throw:
+        _raise_on_failure(solution, solver, settings.max_steps)
+    return solution
+
+
+def _run_explained(settings: Settings, gradient: GradientStrategy, inputs: Inputs) -> Solution:
+    """The compiled solve; where its gradient has no forward mode, say which one has."""
     try:
-        solution = _run(settings, gradient, inputs)
+        return _run(settings, gradient, inputs)
     except TypeError as error:
         if "forward-mode autodiff" not in str(error):
             raise
@@ -116,9 +124,6 @@ def solve(
             f"gradient={type(gradient).__name__}() has no forward mode (jvp, jacfwd, hessian): "
             f"use gradient=nd.Direct(), which has every mode and order"
         ) from error
-    if throw:
-        _raise_on_failure(solution, solver, settings.max_steps)
-    return solution
 
 
 @partial(jax.jit, static_argnums=0)

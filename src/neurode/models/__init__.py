@@ -1,7 +1,33 @@
 """A model and its objective(model, batch, key, probe); no optimiser and no data."""
 
+from neurode.models.dynamics import Dynamics as Dynamics
+from neurode.models.dynamics import Observations as Observations
+from neurode.models.dynamics import SolveOptions as SolveOptions
+from neurode.models.dynamics import Trajectories as Trajectories
+from neurode.models.dynamics import TrajectoryLoss as TrajectoryLoss
+from neurode.models.dynamics import solve_trajectories as solve_trajectories
+from neurode.models.likelihoods import GaussianNoise as GaussianNoise
+from neurode.models.likelihoods import mean_square as mean_square
 from neurode.models.odenet import ODENet as ODENet
+from neurode.models.parameters import Parameters as Parameters
+from neurode.models.parameters import ParameterSpace as ParameterSpace
+from neurode.models.parameters import UnknownParameter as UnknownParameter
+from neurode.models.sensitivities import ParametricODE as ParametricODE
+from neurode.models.sensitivities import Sensitivities as Sensitivities
 
 __all__ = [
+    "Dynamics",
+    "GaussianNoise",
     "ODENet",
+    "Observations",
+    "ParameterSpace",
+    "Parameters",
+    "ParametricODE",
+    "Sensitivities",
+    "SolveOptions",
+    "Trajectories",
+    "TrajectoryLoss",
+    "UnknownParameter",
+    "mean_square",
+    "solve_trajectories",
 ]

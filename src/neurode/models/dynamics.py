@@ -26,11 +26,11 @@ class SolveOptions(eqx.Module):
         gradient: how the solve is differentiated.
     """
 
-    solver: Solver = eqx.field(static=True, default=Tsit5())  # noqa: RUF009
+    solver: Solver = eqx.field(static=True, default=Tsit5())
     rtol: float = eqx.field(static=True, default=1e-4)
     atol: float = eqx.field(static=True, default=1e-4)
     max_steps: int = eqx.field(static=True, default=4096)
-    gradient: GradientStrategy = eqx.field(static=True, default=Checkpointed())  # noqa: RUF009
+    gradient: GradientStrategy = eqx.field(static=True, default=Checkpointed())
 
 
 class Trajectories(NamedTuple):

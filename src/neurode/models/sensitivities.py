@@ -21,7 +21,7 @@ class Sensitivities(NamedTuple):
         by_shared: dy / d(free parameters), [n, T, d, k].
         by_local: dy / d(local numbers of the trajectory's initial state), [n, T, d, q].
         status: how each solve ended, [n].
-        num_f_evals: evaluations of the ODE by each, [n]; each with its k + q directional derivatives.
+        num_f_evals: evaluations of the ODE by each, [n], each with k + q directional derivatives.
     """
 
     states: Float[Array, "n T d"]

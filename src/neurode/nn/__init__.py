@@ -9,6 +9,7 @@ from neurode.nn.conv import Conv as Conv
 from neurode.nn.conv import convolve as convolve
 from neurode.nn.conv_fields import ConcatConv as ConcatConv
 from neurode.nn.conv_fields import ConvField as ConvField
+from neurode.nn.vector_fields import MLPField as MLPField
 
 __all__ = [
     "ConcatConv",
@@ -16,6 +17,7 @@ __all__ = [
     "ConvDownsampling",
     "ConvField",
     "GroupNorm",
+    "MLPField",
     "ODEBlock",
     "ResidualBlock",
     "ResidualDownsampling",
