@@ -174,7 +174,7 @@ class _Loop:
 
     def plan(self, carry: Carry) -> tuple[Scalar, jax.Array, Stop]:
         """The (positive) size of the next step, whether it ends at a stop, and the stop."""
-        stop = next_stop(self.limits, carry.clock, self.direction, self.t1)
+        stop = next_stop(self.limits, carry.clock, self.direction, self.t0, self.t1)
         remaining = self.direction * until(carry.clock, stop.time)
         count = self.problem.controller.count
         if count is not None:

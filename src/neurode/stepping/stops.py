@@ -21,8 +21,8 @@ class Stop(NamedTuple):
     is_jump: Any
 
 
-def next_stop(limits: Limits, clock: Clock, direction: Scalar, t1: Scalar) -> Stop:
-    """The nearest stop after the clock's time, in the direction of integration."""
+def next_stop(limits: Limits, clock: Clock, direction: Scalar, t0: Scalar, t1: Scalar) -> Stop:
+    """The nearest stop after the clock's time, in the direction of integration from t0 to t1."""
     if limits.step_at is None and limits.jump_at is None:
         return Stop(t1, t1, jnp.asarray(True), False)
     before, after, jumps = [], [], []
@@ -32,8 +32,11 @@ def next_stop(limits: Limits, clock: Clock, direction: Scalar, t1: Scalar) -> St
         jumps.append(jnp.zeros(limits.step_at.shape, bool))
     if limits.jump_at is not None:
         at = limits.jump_at
-        before.append(jnp.nextafter(at, -direction * jnp.inf))
-        after.append(jnp.nextafter(at, direction * jnp.inf))
+        # So far from the jump that t + h, however rounded, stays on its side.
+        largest = jnp.maximum(jnp.abs(at), jnp.maximum(jnp.abs(t0), jnp.abs(t1)))
+        gap = direction * 2 * jnp.finfo(at.dtype).eps * largest
+        before.append(at - gap)
+        after.append(at + gap)
         jumps.append(jnp.ones(at.shape, bool))
     times, restarts, is_jump = (jnp.concatenate(parts) for parts in (before, after, jumps))
     distance = direction * until(clock, times)
