@@ -107,7 +107,7 @@ def _trace_key(function: Callable, args: Any, held: Any, static: Any, treedef: A
     except TypeError:
         return None
     modes = ("jax_enable_x64", "jax_default_matmul_precision")
-    return (*key, *(jax.config.read(mode) for mode in modes))
+    return (*key, *(getattr(jax.config, mode) for mode in modes))
 
 
 def output_shape(hoisted: Hoisted) -> Any:

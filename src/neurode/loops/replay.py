@@ -63,7 +63,7 @@ def replay_step(
     count = problem.controller.count
     if count is not None:
         length = ends.t1 - ends.t0
-        shift = ends.t0 + (index / count).astype(shift.dtype) * length
+        shift = ends.t0 + (index.astype(shift.dtype) / count) * length
         h = entry.h + length / count
         next_shift = shift
     else:
