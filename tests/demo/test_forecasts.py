@@ -9,7 +9,10 @@ from neurode.demo.forecasts import (
     find_cycle,
     forecast_naively,
     measure_errors,
+    propagate_errors,
+    spell_losers,
     spell_ranking,
+    spell_verdict,
 )
 
 
@@ -28,7 +31,7 @@ def test_cycle_of_the_lynx_is_about_ten_years():
 
 def test_naive_forecasts():
     past = np.array([[0.0, 1], [2, 3], [4, 9], [0, 1], [2, 3], [4, 9], [0, 1], [2, 3], [4, 9]])
-    made = forecast_naively(past, 4)
+    made = forecast_naively(past, 4, 3)
     assert np.array_equal(made[LAST], [[4, 9]] * 4)
     assert np.allclose(made[MEAN], [[2, 13 / 3]] * 4)
     assert np.array_equal(made[SEASONAL], [[0, 1], [2, 3], [4, 9], [0, 1]])
@@ -39,19 +42,39 @@ def test_errors_of_each_variable_and_of_all():
     assert np.allclose(errors, [3, np.sqrt(8), np.sqrt(34 / 4)])
 
 
+def test_ranking_begins_with_the_smallest():
+    text = spell_ranking({"A": 2.0, "B": 1.0, "C": 11.5}, "pelts")
+    assert text.endswith("in pelts: B 1.0, A 2.0, C 11.5.")
+
+
 @pytest.mark.parametrize(
-    ("models", "verdict"),
+    ("models", "expected"),
     [
-        ({"A": 1.0, "B": 2.0}, "every model beats"),
-        ({"A": 1.0, "B": 4.0}, "only A beats"),
-        ({"A": 1.0, "B": 2.0, "C": 9.0}, "only A and B beat the"),
-        ({"A": 3.5, "B": 4.0}, "no model beats"),
+        ({"A": 2.0, "B": 1.0}, "B (1.0) and A (2.0) beat the best naive forecast, last (3.0). "),
+        ({"A": 1.0, "B": 4.0}, "A (1.0) beats the best naive forecast, last (3.0); B (4.0) does "),
+        ({"A": 1.0, "B": 4.0, "C": 5.0}, "; B (4.0) and C (5.0) do not. The smallest error is "),
+        ({"A": 3.5, "B": 3.0}, "No model beats the best naive forecast, last (3.0): B (3.0) and "),
     ],
 )
-def test_ranking_says_who_wins(models, verdict):
-    text = spell_ranking(models, {"mean": 5.0, "last": 3.0}, "pelts")
-    assert verdict in text
-    assert "best naive forecast, last" in text
-    numbers = [float(part.split(")")[0]) for part in text.split("(")[1:]]
-    assert numbers == sorted(numbers)
-    assert len(numbers) == len(models) + 2
+def test_verdict_says_who_wins(models, expected):
+    text = spell_verdict(models, {"mean": 5.0, "last": 3.0})
+    assert expected in text
+    assert ("smallest error is that of" in text) == (min(models.values()) < 3.0)
+
+
+def test_losers_are_named_for_each_variable():
+    models = {"A": np.array([1.0, 4.0, 2.0]), "B": np.array([1.0, 2.0, 1.5])}
+    naive = {"last": np.array([2.0, 3.0, 2.5]), "mean": np.array([9.0, 4.0, 7.0])}
+    text = spell_losers(models, naive, ["hare", "lynx"])
+    assert text == "For lynx alone, A (4.0) loses to last (3.0) and mean (4.0)."
+    assert spell_losers({"B": models["B"]}, naive, ["hare", "lynx"]) == ""
+
+
+def test_spread_of_a_straight_line_is_the_textbook_formula():
+    x = np.linspace(0, 1, 11)
+    slopes = np.stack([np.ones_like(x), x], axis=1)[:, None, :]
+    observed = np.arange(6)
+    found = propagate_errors(slopes, observed, np.array([0.3]))[:, 0]
+    centre = x[observed].mean()
+    spread = np.sum((x[observed] - centre) ** 2)
+    assert np.allclose(found, 0.3 * np.sqrt(1 / 6 + (x - centre) ** 2 / spread))

@@ -64,16 +64,16 @@ def test_memory_follows_the_number_of_slots():
     def temporaries(**options):
         def last(y0):
             sol = nd.solve(
-                lambda t, y: -y, y0, [0.0, 1.0], solver=nd.HeunEuler(), max_steps=4096,
+                lambda t, y: -jnp.sin(y), y0, [0.0, 1.0], solver=nd.HeunEuler(), max_steps=4096,
                 gradient=nd.Checkpointed(**options),
             )  # fmt: skip
             return sol.ys[-1].sum()
 
         return jax.jit(jax.grad(last)).lower(state).compile().memory_analysis().temp_size_in_bytes
 
-    by_default = temporaries()
-    assert by_default < 300 * state.nbytes  # about twice the square root of 4,096 states
-    assert temporaries(max_memory=4096 * state.nbytes) > 4000 * state.nbytes
+    # By default twice the square root of 4,096 states, and a few beside them.
+    assert 2 * 64 * state.nbytes < temporaries() < 3 * 64 * state.nbytes
+    assert temporaries(max_memory=4096 * state.nbytes) > 4096 * state.nbytes
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_the_tape_keeps_every_stride_th_state(slots):
     for step in range(40):
         tape = make_room(tape, slots, jnp.int32(step))
         assert has_room(tape, slots, jnp.int32(step))
-        tape = write(tape, slots, jnp.int32(step), jnp.float32(-1))  # a rejected attempt
-        tape = write(tape, slots, jnp.int32(step), jnp.float32(step))
+        tape = write(tape, slots, jnp.int32(step), jnp.float32(-1), True)  # a rejected attempt
+        tape = write(tape, slots, jnp.int32(step), jnp.float32(step), True)
         stride = int(tape.stride)
         kept = np.asarray(tape.states)[: step // stride + 1]
         np.testing.assert_array_equal(kept, np.arange(0, step + 1, stride))
@@ -109,7 +109,7 @@ def test_each_step_is_transposed_once(slots):
     def last(y0):
         memory = None if slots is None else 4 * slots
         sol = nd.solve(
-            f, y0, [0.0, 2.0], solver=nd.HeunEuler(), max_steps=64,
+            f, y0, [0.0, 2.0], solver=nd.HeunEuler(), rtol=1e-2, max_steps=64,
             gradient=nd.Checkpointed(max_memory=memory),
         )  # fmt: skip
         return sol.ys[-1], sol.stats

@@ -11,7 +11,16 @@ EXTRAS = {
     "bench": ("diffrax", "scipy", "torch", "torchdiffeq", "torchode"),
     "docs": ("material", "mkdocstrings"),
     "dev": (
-        *("hypothesis", "importlinter", "pre_commit", "pyright", "pytest", "xdist", "ruff", "scipy"),
+        *(
+            "hypothesis",
+            "importlinter",
+            "pre_commit",
+            "pyright",
+            "pytest",
+            "xdist",
+            "ruff",
+            "scipy",
+        ),
     ),
 }
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "lineax", "numpy")

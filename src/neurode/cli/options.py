@@ -36,9 +36,12 @@ Delimiter = Annotated[
         "--delimiter", metavar="SIGN", help="Between cells. Comma, semicolon and tab are found out."
     ),
 ]
-Decimal = Annotated[str, typer.Option("--decimal", metavar="SIGN", help='Decimal mark: "." or ",".')]
+Decimal = Annotated[
+    str, typer.Option("--decimal", metavar="SIGN", help='Decimal mark: "." or ",".')
+]
 Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, help="Of everything random; same seed, same run.")
+    int,
+    typer.Option("--seed", metavar="N", min=0, help="Of everything random; same seed, same run."),
 ]
 Field = Annotated[
     str | None,
@@ -99,7 +102,9 @@ def parse_times(text: str) -> list[float]:
     for part in text.split(","):
         times += _parse_range(part.strip())
         if len(times) > _MOST_TIMES:
-            raise Mistake(f"--times {text!r} are more than {_MOST_TIMES:,} times; take larger steps")
+            raise Mistake(
+                f"--times {text!r} are more than {_MOST_TIMES:,} times; take larger steps"
+            )
     for earlier, later in zip(times, times[1:], strict=False):
         if later <= earlier:
             raise Mistake(f"--times {text!r}: {later:g} comes after {earlier:g}; let them increase")

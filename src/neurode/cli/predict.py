@@ -1,1 +1,2 @@
-def predict(): "x"
+def predict():
+    "x"

@@ -1,6 +1,6 @@
 """Forecasts that need no model, errors of any forecast, and who did best, in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,17 +23,17 @@ def find_cycle(values: np.ndarray, *, shortest: int = 4) -> int:
     return lags[int(np.argmin(misses))]
 
 
-def forecast_naively(past: np.ndarray, count: int) -> dict[str, np.ndarray]:
+def forecast_naively(past: np.ndarray, count: int, cycle: int) -> dict[str, np.ndarray]:
     """Continue evenly spaced series by what asks for no understanding of them.
 
     Args:
         past: [n, d], what is known.
         count: how many rows to forecast.
+        cycle: their period in rows, from `find_cycle`.
 
     Returns:
-        Name -> [count, d]: the last value, the mean, and the value one cycle before (`find_cycle`).
+        Name -> [count, d]: the last value, the mean, and the value one cycle before.
     """
-    cycle = find_cycle(past)
     rows = len(past) - cycle + np.arange(count) % cycle
     return {
         LAST: np.repeat(past[-1:], count, axis=0),
@@ -53,27 +53,81 @@ def measure_errors(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.sqrt([*squares.mean(axis=0), squares.mean()])
 
 
-def spell_ranking(models: Mapping[str, float], baselines: Mapping[str, float], unit: str) -> str:
-    """Say who made the smallest error, and whether the models beat what is naive.
+def propagate_errors(slopes: np.ndarray, observed: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Return how uncertain a fitted curve is because its parameters are.
+
+    The parameters' covariance is the inverse of the Fisher information of the observations, and
+    a curve's that of its linearisation (the delta method; Seber and Wild 1989, section 5.3).
+
+    Args:
+        slopes: derivatives of the curve by everything that was estimated, [m, d, k].
+        observed: which of the m points were observed.
+        noise: standard deviation of each variable's noise, [d].
+
+    Returns:
+        Standard deviations [m, d].
+    """
+    weighed = (slopes[observed] / noise[:, None]).reshape(-1, slopes.shape[-1])
+    covariance = np.linalg.inv(weighed.T @ weighed)
+    return np.sqrt(np.einsum("mdi,ij,mdj->md", slopes, covariance, slopes))
+
+
+def spell_ranking(errors: Mapping[str, float], unit: str) -> str:
+    """Say who made which error, the smallest first.
+
+    Args:
+        errors: name -> error.
+        unit: of the errors, "thousand pelts".
+    """
+    ranked = sorted(errors.items(), key=lambda pair: pair[1])
+    listed = ", ".join(f"{name} {error:.1f}" for name, error in ranked)
+    return f"From the smallest error to the largest, in {unit}: {listed}."
+
+
+def spell_verdict(models: Mapping[str, float], baselines: Mapping[str, float]) -> str:
+    """Say which model is best, and whether the models beat what is naive.
 
     Args:
         models: name -> error.
         baselines: name -> error.
-        unit: of the errors, "thousand pelts".
     """
-    ranked = sorted([*models.items(), *baselines.items()], key=lambda pair: pair[1])
     naive, bar = min(baselines.items(), key=lambda pair: pair[1])
-    order = ", ".join(f"{name} ({error:.1f})" for name, error in ranked)
-    better = [name for name, error in sorted(models.items(), key=lambda p: p[1]) if error < bar]
-    if len(better) == len(models):
-        verdict = f"every model beats the best naive forecast, {naive}"
-    elif better:
-        verb = "beats" if len(better) == 1 else "beat"
-        verdict = f"only {_join(better)} {verb} the best naive forecast, {naive}"
-    else:
-        verdict = f"no model beats the best naive forecast, {naive}"
-    return f"From the smallest error to the largest, in {unit}: {order}. So {verdict}."
+    ranked = sorted(models.items(), key=lambda pair: pair[1])
+    better = [f"{name} ({error:.1f})" for name, error in ranked if error < bar]
+    rest = [f"{name} ({error:.1f})" for name, error in ranked if error >= bar]
+    against = f"the best naive forecast, {naive} ({bar:.1f})"
+    if not better:
+        return f"No model beats {against}: {_join(rest)} {_do(rest)} worse."
+    sentence = f"{_join(better)} {'beats' if len(better) == 1 else 'beat'} {against}"
+    sentence += f"; {_join(rest)} {_do(rest)} not" if rest else ""
+    first = ranked[0][0]
+    return f"{sentence}. The smallest error is that of {first}."
 
 
-def _join(names: list[str]) -> str:
+def spell_losers(
+    models: Mapping[str, np.ndarray], baselines: Mapping[str, np.ndarray], variables: Sequence[str]
+) -> str:
+    """Say for which single variables a model does worse than a naive forecast; "" for none.
+
+    Args:
+        models: name -> errors of each variable (and whatever follows).
+        baselines: name -> errors likewise.
+        variables: the names of the d variables.
+    """
+    sentences = []
+    for j, variable in enumerate(variables):
+        for name, errors in models.items():
+            worse = [f"{n} ({e[j]:.1f})" for n, e in baselines.items() if e[j] <= errors[j]]
+            if worse:
+                shown = f"{name} ({errors[j]:.1f})"
+                sentences.append(f"for {variable} alone, {shown} loses to {_join(worse)}")
+    text = "; ".join(sentences)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _do(names: Sequence[str]) -> str:
+    return "does" if len(names) == 1 else "do"
+
+
+def _join(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -85,7 +85,9 @@ def _make_page(results: dict[str, SectionResult]) -> Page:
 
 def _write_times(page: Page, stages: Stages, seconds: float) -> None:
     rows = [
-        [title, what, took] for title, parts in stages.seconds.items() for what, took in parts.items()
+        [title, what, took]
+        for title, parts in stages.seconds.items()
+        for what, took in parts.items()
     ]
     rest = seconds - sum(took for _, _, took in rows)
     page.section("Where the time went").table(

@@ -62,8 +62,8 @@ class Found(NamedTuple):
         loss: the negative log likelihood there.
         to_gain: nats that a further step promises.
         iterations: steps tried.
-        evaluations: function evaluations of all of them.
-        losses: the mean square residual after each step tried, NaN after the last.
+        evaluations: function evaluations at the start and at each step tried.
+        losses: the mean square residual at the start and after each step tried; NaN from there.
     """
 
     shared: Float[Array, " k"]
@@ -78,6 +78,8 @@ class Found(NamedTuple):
 
 class _State(NamedTuple):
     found: Found
+    next: tuple[Float[Array, " k"], Float[Array, "n q"]]  # to be tried
+    promised: Float[Array, ""]  # nats that it should gain
     damping: Float[Array, ""]
     growth: Float[Array, ""]
     done: Bool[Array, ""]
@@ -101,75 +103,91 @@ def minimise(
         shared: where to start.
         local: where to start.
         max_iterations: steps tried at most.
+
+    Returns:
+        What was found; its loss is infinite if there are no finite residuals at the start.
     """
-    first = residuals(shared, local)
-    loss = noise.loss(first.values)
-    records = jnp.full((max_iterations + 1,), jnp.nan, loss.dtype)
-    counts = jnp.zeros((max_iterations + 1,), jnp.int32)
+    # The start is the first thing tried, so that the compiled program holds one solve only.
+    nothing = jax.tree.map(
+        lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(residuals, shared, local)
+    )
+    infinite = jnp.asarray(jnp.inf, shared.dtype)
     found = Found(
         shared,
         local,
-        first,
-        loss,
-        jnp.asarray(jnp.inf, loss.dtype),
-        jnp.zeros((), jnp.int32),
-        counts.at[0].set(first.num_f_evals),
-        records.at[0].set(_mean_square(noise, first)),
+        nothing,
+        loss=infinite,
+        to_gain=infinite,
+        iterations=jnp.asarray(-1, jnp.int32),
+        evaluations=jnp.zeros((max_iterations + 1,), jnp.int32),
+        losses=jnp.full((max_iterations + 1,), jnp.nan, shared.dtype),
     )
-    start = _State(
-        found,
-        jnp.asarray(_FIRST_DAMPING, loss.dtype),
-        jnp.asarray(2.0, loss.dtype),
-        ~jnp.isfinite(loss),
-    )
+    zero, damping, growth = (jnp.asarray(x, shared.dtype) for x in (0.0, _FIRST_DAMPING, 2.0))
+    start = _State(found, (shared, local), zero, damping, growth, jnp.asarray(False))
 
     def proceed(state):
         return ~state.done & (state.found.iterations < max_iterations)
 
     def advance(state):
-        return _advance(residuals, noise, state)
+        return _plan(noise, _try(residuals, noise, state))
 
     return jax.lax.while_loop(proceed, advance, start).found
 
 
-def _advance(residuals: Callable, noise: GaussianNoise, state: _State) -> _State:
+def _try(residuals: Callable, noise: GaussianNoise, state: _State) -> _State:
+    """Evaluate the planned step; keep it if it is better, damp more if not."""
+    found, damping, promised = state.found, state.damping, state.promised
+    tried = residuals(*state.next)
+    loss = noise.loss(tried.values)
+    is_first = found.iterations < 0
+    gained = found.loss - loss
+    is_good = jnp.isfinite(loss) & jnp.isfinite(tried.by_shared).all()
+    is_good &= jnp.isfinite(tried.by_local).all() & (gained >= 1e-4 * promised - _SLACK)
+
+    def keep(new, old):
+        return jnp.where(is_good, new, old)
+
+    index = found.iterations + 1
+    before = found.losses[jnp.maximum(index - 1, 0)]
+    mean_square = jnp.sum(tried.values**2) / jnp.sum(noise.counts)
+    moved = Found(
+        shared=keep(state.next[0], found.shared),
+        local=keep(state.next[1], found.local),
+        residuals=jax.tree.map(keep, tried, found.residuals),
+        loss=keep(loss, found.loss),
+        to_gain=found.to_gain,
+        iterations=index,
+        evaluations=found.evaluations.at[index].set(tried.num_f_evals),
+        losses=found.losses.at[index].set(keep(mean_square, before)),
+    )
+    # Nielsen's rule: Madsen, Nielsen and Tingleff (2004), algorithm 3.16. A promise too small to
+    # be told from the noise of adaptive steps is taken as kept.
+    ratio = jnp.where(promised < _SLACK, 1, gained / jnp.where(promised > 0, promised, 1))
+    lighter = jnp.maximum(damping * jnp.clip(1 - (2 * ratio - 1) ** 3, 0.1, 2), _LEAST_DAMPING)
+    lighter = jnp.where(is_first, damping, lighter)
+    return state._replace(
+        found=moved,
+        damping=keep(lighter, damping * state.growth),
+        growth=keep(2.0, 2 * state.growth),
+        done=is_first & ~is_good,
+    )
+
+
+def _plan(noise: GaussianNoise, state: _State) -> _State:
+    """The next step to try, and whether it is worth it."""
     found, damping = state.found, state.damping
     matrix, gradient = normal_equations(found.residuals, noise.weights(found.residuals.values))
     scales = _diagonal(matrix)
     newton = solve_arrow(_damped(matrix, scales, _LEAST_DAMPING), gradient)
     to_gain = _dot(gradient, newton) / 2
     step = solve_arrow(_damped(matrix, scales, damping), gradient)
-    weighed = tuple(damping * s * x for s, x in zip(scales, step, strict=True))
-    promised = (_dot(step, weighed) + _dot(step, gradient)) / 2
-
-    shared, local = found.shared - step[0], found.local - step[1]
-    tried = residuals(shared, local)
-    loss = noise.loss(tried.values)
-    gained = found.loss - loss
-    is_better = jnp.isfinite(loss) & _all_finite(tried) & (gained >= 1e-4 * promised - _SLACK)
-    # Nielsen's rule: Madsen, Nielsen and Tingleff (2004), algorithm 3.16.
-    ratio = gained / jnp.where(promised > 0, promised, 1)
-    factor = jnp.clip(1 - (2 * ratio - 1) ** 3, 0.1, 2.0)
-    lighter = jnp.maximum(damping * jnp.where(promised < _SLACK, 0.1, factor), _LEAST_DAMPING)
-    index = found.iterations + 1
-    keep = lambda new, old: jnp.where(is_better, new, old)  # noqa: E731
-    moved = Found(
-        shared=keep(shared, found.shared),
-        local=keep(local, found.local),
-        residuals=jax.tree.map(keep, tried, found.residuals),
-        loss=keep(loss, found.loss),
-        to_gain=to_gain,
-        iterations=index,
-        evaluations=found.evaluations.at[index].set(tried.num_f_evals),
-        losses=found.losses.at[index].set(
-            keep(_mean_square(noise, tried), found.losses[index - 1])
-        ),
+    weighed = scales[0] * step[0], scales[1] * step[1]
+    return state._replace(
+        found=found._replace(to_gain=to_gain),
+        next=(found.shared - step[0], found.local - step[1]),
+        promised=(damping * _dot(step, weighed) + _dot(step, gradient)) / 2,
+        done=state.done | (to_gain < _CONVERGED) | (damping > _MOST_DAMPING),
     )
-    damping = keep(lighter, damping * state.growth)
-    growth = keep(2.0, 2 * state.growth)
-    # The step of the last iteration has been taken, so the distance left is smaller still.
-    done = (to_gain < _CONVERGED) | (damping > _MOST_DAMPING)
-    return _State(moved, damping, growth, done)
 
 
 def normal_equations(
@@ -229,11 +247,3 @@ def _damped(matrix: Arrow, scales: tuple[Array, Array], damping: Array | float) 
 
 def _dot(a: tuple[Array, Array], b: tuple[Array, Array]) -> Array:
     return jnp.sum(a[0] * b[0]) + jnp.sum(a[1] * b[1])
-
-
-def _mean_square(noise: GaussianNoise, residuals: Residuals) -> Array:
-    return jnp.sum(residuals.values**2) / jnp.sum(noise.counts)
-
-
-def _all_finite(residuals: Residuals) -> Array:
-    return jnp.isfinite(residuals.by_shared).all() & jnp.isfinite(residuals.by_local).all()

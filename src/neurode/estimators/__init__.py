@@ -1,0 +1,17 @@
+"""Models with scikit-learn's manners: fit, predict, score, save; and `load`."""
+
+from neurode.estimators.dynamics import NeuralODE as NeuralODE
+from neurode.estimators.estimator import Estimator as Estimator
+from neurode.estimators.estimator import IdentifiabilityWarning as IdentifiabilityWarning
+from neurode.estimators.estimator import SettingError as SettingError
+from neurode.estimators.inference import Estimates as Estimates
+from neurode.estimators.loading import load as load
+
+__all__ = [
+    "Estimates",
+    "Estimator",
+    "IdentifiabilityWarning",
+    "NeuralODE",
+    "SettingError",
+    "load",
+]

@@ -1,0 +1,37 @@
+"""`nd.load`: any fitted model by the folder or file it was saved to."""
+
+import os
+from typing import Any
+
+from neurode.estimators.dynamics import NeuralODE
+from neurode.estimators.saving import find_model, read_header, read_model
+from neurode.store import ArchiveError
+
+_ESTIMATORS = {"NeuralODE": NeuralODE}
+
+
+def load(path: str | os.PathLike[str], field: Any = None) -> Any:
+    """Read a model that an estimator's `save` wrote. Nothing in the file is ever run.
+
+    Args:
+        path: the folder of a run, or the *.safetensors file itself.
+        field: the field or ODE of your own that it was fitted with, if it was; another one that
+            computes something else is refused.
+
+    Returns:
+        The fitted estimator.
+
+    Raises:
+        ArchiveError: the file is missing, damaged, truncated, foreign or newer, or its field is
+            missing or another one; the message is one line.
+        OSError: it could not be read.
+    """
+    file = find_model(path)
+    metadata = read_header(file)
+    estimator = _ESTIMATORS.get(metadata.get("estimator", ""))
+    if estimator is None:
+        raise ArchiveError(
+            f"{file} holds a {metadata.get('estimator')!r}, which this neurode does not know: "
+            "upgrade neurode"
+        )
+    return read_model(file, metadata, estimator, field)

@@ -1,0 +1,137 @@
+"""All experiments by name, and the one function that runs one."""
+
+import dataclasses
+import importlib
+import shlex
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import neurode
+from neurode.reproduce.experiment import ExperimentError, Findings, Outcome, make_config
+from neurode.reproduce.results import (
+    Row,
+    describe_machine,
+    fill_rows,
+    format_table,
+    is_complete,
+    read_paper,
+    write_results,
+)
+
+
+class Experiment(NamedTuple):
+    """An entry of the list.
+
+    Attributes:
+        module: where it is. It has `Config`, a dataclass; `QUICK`, the changes that make the quick
+            version; `name_run(config)`, a folder's name; and
+            `run(config, folder, *, data, resume, progress) -> Findings`.
+        title: what it shows.
+        time: how long it takes on two cores.
+        needs_data: whether it needs a folder of data.
+    """
+
+    module: str
+    title: str
+    time: str
+    needs_data: bool = False
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "table1": Experiment(
+        "neurode.reproduce.table1_mnist",
+        "Table 1: test error on MNIST, parameters and cost",
+        "about 10 minutes per epoch; --quick 1 minute",
+        needs_data=True,
+    ),
+}
+
+
+def run_experiment(
+    name: str,
+    *,
+    data: str | Path | None = None,
+    run: str | Path | None = None,
+    quick: bool = False,
+    resume: bool = True,
+    progress: bool = True,
+    results: str | Path = "results",
+    command: str | None = None,
+    **options: Any,
+) -> Outcome:
+    """Run an experiment, or go on with it, and write its results.
+
+    The results (metrics.json, figure*.png, command.txt) are written to the run folder, and from
+    there to `results`/NAME; but a quick version, or one that is not complete where a complete one
+    lies, stays in the run folder only.
+
+    Args:
+        name: a key of `EXPERIMENTS`.
+        data: the folder of the data, for those that need one.
+        run: the run folder; None is runs/NAME-… below the current folder.
+        quick: the small version of the same code, which shows that it works.
+        resume: go on with what the run folder holds. False starts anew.
+        progress: show it on standard error.
+        results: the folder for the results of all experiments.
+        command: what was typed, for command.txt; None rebuilds it.
+        **options: fields of the experiment's `Config`; None means "not given".
+
+    Returns:
+        An `Outcome`.
+
+    Raises:
+        ExperimentError: no such experiment or option, a value that cannot be, or no data.
+        DataError, ConfigMismatch, RunLocked, TrainingError, SaveError: from the parts.
+    """
+    if name not in EXPERIMENTS:
+        raise ExperimentError(f"no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+    experiment = EXPERIMENTS[name]
+    if experiment.needs_data and data is None:
+        raise ExperimentError(f"{name} needs the folder of its data: pass data=DIR")
+    module = importlib.import_module(experiment.module)
+    given = {key: value for key, value in options.items() if value is not None}
+    config = make_config(module.Config, (module.QUICK if quick else {}) | given)
+    label = module.name_run(config) + ("-quick" if quick else "")
+    folder = Path("runs") / f"{name}-{label}" if run is None else Path(run)
+    found = module.run(config, folder, data=data, resume=resume, progress=progress)
+    found = found._replace(complete=found.complete and not quick)
+    rows = fill_rows(read_paper(name), found.values)
+    target = None
+    if not found.interrupted:
+        target = folder / "results"
+        public = Path(results) / name
+        metrics = _describe(name, command or _typed(), config, found, rows)
+        pictures = _encode(found)
+        write_results(target, metrics, metrics["command"], pictures)
+        if not quick and (found.complete or not is_complete(public)):
+            target = write_results(public, metrics, metrics["command"], pictures)
+    table = format_table(rows, found.notes)
+    return Outcome(table, rows, folder, target, found.complete, found.interrupted)
+
+
+def _describe(
+    name: str, command: str, config: Any, found: Findings, rows: list[Row]
+) -> dict[str, Any]:
+    """What metrics.json holds."""
+    return {
+        "name": name,
+        "command": command,
+        "version": neurode.__version__,
+        "complete": found.complete,
+        "seeds": list(found.seeds),
+        "seconds": round(found.seconds, 1),
+        "machine": describe_machine(),
+        "config": dataclasses.asdict(config),
+        "rows": [row._asdict() for row in rows],
+    }
+
+
+def _encode(found: Findings) -> dict[str, bytes]:
+    from neurode.report import encode_png
+
+    return {f"{stem}.png": encode_png(figure) for stem, figure in found.figures.items()}
+
+
+def _typed() -> str:
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
