@@ -120,6 +120,11 @@ def _run_explained(settings: Settings, gradient: GradientStrategy, inputs: Input
     except TypeError as error:
         if "forward-mode autodiff" not in str(error):
             raise
+        if inputs.probe is not None:
+            raise TypeError(
+                "probe= counts the evaluations of a backward pass; forward mode (jvp, jacfwd, "
+                "hessian) has none: leave the probe out"
+            ) from error
         raise TypeError(
             f"gradient={type(gradient).__name__}() has no forward mode (jvp, jacfwd, hessian): "
             f"use gradient=nd.Direct(), which has every mode and order"

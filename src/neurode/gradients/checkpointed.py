@@ -27,6 +27,7 @@ from .gradient import (
     any_nonzero,
     arriving_cotangent,
     basic_recording,
+    evals_per_replayed_step,
     make_problem,
     mark_failure,
     split,
@@ -147,7 +148,9 @@ class _Backward:
             "ts": ts_total,
         }
         if inputs.probe is not None:
-            replace["probe"] = self.count_evals(is_idle).astype(inputs.probe.dtype)
+            per_step = evals_per_replayed_step(self.settings, ts)
+            evals = jnp.where(is_idle, 0, found.num_accepted * per_step)
+            replace["probe"] = evals.astype(inputs.probe.dtype)
         return sum_like(spoil(result._replace(**replace), self.is_lost), inputs)
 
     def at_the_end(self) -> _Cotangents:
@@ -234,13 +237,3 @@ class _Backward:
             (after.next_row, inside, after.ts, after.save),
         )
         return inside, after._replace(next_row=next_row, ts=ts_bar, save=save_bar)
-
-    def count_evals(self, is_idle: jax.Array) -> jax.Array:
-        """Evaluations of f (each with its transpose) in the backward pass."""
-        evals = self.settings.solver.evaluations
-        per_step = evals.step + evals.start
-        if self.has_inner_rows or self.settings.dense:
-            per_step = per_step + evals.dense
-        else:
-            per_step = per_step - evals.start  # the last stage of an FSAL step goes unused
-        return jnp.where(is_idle, 0, self.found.num_accepted * per_step)

@@ -29,6 +29,7 @@ from .gradient import (
     Inputs,
     Settings,
     basic_recording,
+    evals_per_replayed_step,
     make_problem,
     mark_failure,
 )
@@ -43,27 +44,25 @@ class Direct(GradientStrategy):
 
     def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
         """Solve, differentiably in every mode."""
-        if inputs.probe is not None:
-            field = jax.tree_util.Partial(_counted, inputs.field, inputs.probe)
-            inputs = inputs._replace(field=field, probe=None)
-        return _solve(settings, inputs)
+        probe = inputs.probe
+        trajectory = _solve(settings, inputs._replace(probe=None))
+        if probe is None:
+            return trajectory
+        evals = trajectory.num_accepted * evals_per_replayed_step(settings, inputs.ts)
+        return trajectory._replace(rows=_count(trajectory.rows, probe, evals))
 
 
 @jax.custom_vjp
-def _count(value: Any, probe: jax.Array) -> Any:
-    del probe
-    return value
+def _count(rows: Any, probe: jax.Array, evals: jax.Array) -> Any:
+    """The rows; the probe's gradient is the number of evaluations in the backward pass."""
+    del probe, evals
+    return rows
 
 
 _count.defvjp(
-    lambda value, probe: (value, probe),
-    lambda probe, cotangent: (cotangent, jnp.ones_like(probe)),
+    lambda rows, probe, evals: (rows, (probe, evals)),
+    lambda kept, cotangent: (cotangent, kept[1].astype(kept[0].dtype), zero_cotangent(kept[1])),
 )
-
-
-def _counted(field: Any, probe: jax.Array, t: Any, y: Any) -> Any:
-    """The field, with one added to the probe's cotangent by each evaluation's transpose."""
-    return _count(field(t, y), probe)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

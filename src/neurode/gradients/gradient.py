@@ -86,6 +86,14 @@ def basic_recording(settings: Settings) -> Recording:
     return Recording(dense=settings.dense, log=settings.dense)
 
 
+def evals_per_replayed_step(settings: Settings, ts: Times) -> int:
+    """Evaluations of f (each with its transpose) when an accepted step is differentiated."""
+    evals = settings.solver.evaluations
+    if ts.shape[0] > 2 or settings.dense:
+        return evals.start + evals.step + evals.dense
+    return evals.step  # the last stage of an FSAL step goes unused
+
+
 def mark_failure(settings: Settings, trajectory: Trajectory) -> Trajectory:
     """NaN in the rows that a failed solve did not reach."""
     if not settings.nan_on_failure:
