@@ -301,9 +301,7 @@ def test_resume_keeps_the_step_size(x64):
     first = nd.solve(pendulum, y0, np.array([0.0, 10.0]), rtol=1e-7, atol=1e-7)
     ts = np.array([10.0, 20.0])
     anew = nd.solve(pendulum, first.ys[-1], ts, rtol=1e-7, atol=1e-7, dense=True)
-    on = nd.solve(
-        pendulum, first.ys[-1], ts, rtol=1e-7, atol=1e-7, dense=True, resume=first.resume
-    )
+    on = nd.solve(pendulum, first.ys[-1], ts, rtol=1e-7, atol=1e-7, dense=True, resume=first.resume)
     assert_allclose(on.ys[-1], whole.ys[-1], atol=1e-5)
     step = on.steps[1] - on.steps[0]
     assert 0.2 * first.resume.step_size <= step <= 1.0001 * first.resume.step_size

@@ -125,7 +125,11 @@ def errors(found, expected):
         return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-2))
 
     result = {name: relative(found[name], expected[name]) for name in found if name != "ts"}
-    for name, part in (("t0", np.s_[..., 0]), ("inner ts", np.s_[..., 1:-1]), ("t1", np.s_[..., -1])):
+    for name, part in (
+        ("t0", np.s_[..., 0]),
+        ("inner ts", np.s_[..., 1:-1]),
+        ("t1", np.s_[..., -1]),
+    ):
         if "ts" in found and np.size(found["ts"][part]):
             result[name] = relative(found["ts"][part], expected["ts"][part])
     return result

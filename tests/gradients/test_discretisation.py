@@ -25,7 +25,9 @@ def inputs(ts=(0.1, 0.45, 1.2, 2.0)):
 
 def by_rows(p, **options):
     sol = nd.solve(field, p["y0"], p["ts"], (p["args"],), **options)
-    return jnp.sum(jnp.sin(sol.ys * jnp.array([1.0, 2.0])) * (1 + jnp.arange(len(p["ts"])))[:, None])
+    return jnp.sum(
+        jnp.sin(sol.ys * jnp.array([1.0, 2.0])) * (1 + jnp.arange(len(p["ts"])))[:, None]
+    )
 
 
 def by_dense_output(p, **options):
@@ -83,7 +85,9 @@ def at_one_time(p, t):
 def exact_dense(p):
     t0, t1 = p["ts"][0], p["ts"][-1]
     at = jnp.stack([t0, t1, 0.7 * t0 + 0.3 * t1, jnp.array(0.6), jnp.array(1.4)])
-    return jnp.sum(jnp.sin(jax.vmap(lambda t: at_one_time(p, t))(at)) * jnp.arange(1.0, 6.0)[:, None])
+    return jnp.sum(
+        jnp.sin(jax.vmap(lambda t: at_one_time(p, t))(at)) * jnp.arange(1.0, 6.0)[:, None]
+    )
 
 
 def test_dense_output_of_adaptive_steps(x64):
@@ -144,9 +148,7 @@ def test_direct_has_forward_mode_and_second_derivatives(x64):
     hessian = jax.jit(jax.hessian(loss))(v)
     assert_allclose(hessian, hessian.T, rtol=1e-9, atol=1e-10)
     step = 1e-4
-    columns = [
-        (gradient(v + step * e) - gradient(v - step * e)) / (2 * step) for e in np.eye(6)
-    ]
+    columns = [(gradient(v + step * e) - gradient(v - step * e)) / (2 * step) for e in np.eye(6)]
     assert_allclose(hessian, np.stack(columns, 1), rtol=1e-5, atol=1e-6)
 
 

@@ -114,9 +114,9 @@ def test_a_batch_inside_the_state_is_one_joint_system(x64):
 
     ts = np.array([0.0, 1.0])
     joint = nd.solve(f, jnp.ones(2), ts, solver=nd.Bosh3())
-    lanes = jax.vmap(
-        lambda rate: nd.solve(lambda t, y: -rate * y, 1.0, ts, solver=nd.Bosh3())
-    )(jnp.array([1.0, 100.0]))
+    lanes = jax.vmap(lambda rate: nd.solve(lambda t, y: -rate * y, 1.0, ts, solver=nd.Bosh3()))(
+        jnp.array([1.0, 100.0])
+    )
     assert joint.stats.num_steps.shape == ()
     assert lanes.stats.num_steps.shape == (2,)
     assert lanes.stats.num_steps[0] < joint.stats.num_steps / 4

@@ -61,7 +61,9 @@ def test_a_rejected_step_shrinks_by_its_own_error_and_does_not_grow_again(x64):
     assert freed.next_step > after.next_step
 
 
-@pytest.mark.parametrize(("error", "factor"), [(0.0, 7.0), (1e300, 0.3), (np.nan, 0.3), (np.inf, 0.3)])
+@pytest.mark.parametrize(
+    ("error", "factor"), [(0.0, 7.0), (1e300, 0.3), (np.nan, 0.3), (np.inf, 0.3)]
+)
 def test_factors_are_clipped(x64, error, factor):
     controller = nd.IController(min_factor=0.3, max_factor=7.0)
     state = controller.start(jnp.float64)

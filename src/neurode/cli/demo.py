@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from neurode.cli.errors import interruptible
-from neurode.cli.options import Quiet, Seed
+from neurode.cli.options import Quiet, Seed, check_folder
 
 _DEFAULT_FOLDER = Path("neurode-demo")
 
@@ -31,5 +31,7 @@ def demo(
     flags = [f"--out {out}"] * (out != _DEFAULT_FOLDER) + [f"--seed {seed}"] * (seed != 0)
     command = " ".join(["neurode demo", *flags])
     with interruptible(f"no report was written; `{command}` starts again"):
-        report = run_demo(out, seed=seed, stages=Stages(shown=not quiet), command=command)
+        report = run_demo(
+            check_folder(out), seed=seed, stages=Stages(shown=not quiet), command=command
+        )
     print(f"report: {report.resolve()}")

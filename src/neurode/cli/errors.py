@@ -12,6 +12,8 @@ MISTAKE, BUG, INTERRUPTED = 2, 1, 130
 _AS_FLAGS = [
     (r"pass field=f, the function it was saved with", "pass --field FILE.py:FUNCTION again"),
     (r"resume=False", "--no-resume"),
+    (r"\bdata=DIR", "--data DIR"),
+    (r"transform='log'", "--log"),
     (r"\bsort=True", "--sort"),
     (r"\bcolumns=\[(['\"])(.*?)\1\]", r"--columns \2"),
     (r"\bcolumns=\[…\]", "--columns a,b"),
@@ -66,11 +68,14 @@ def is_mistake(error: BaseException) -> bool:
     # Opened only now, so that `neurode --help` does not wait for them.
     from neurode.core.status import SolveError
     from neurode.data import DataError
+    from neurode.estimators import SettingError
+    from neurode.reproduce import ExperimentError
     from neurode.store import ArchiveError
     from neurode.training import ConfigMismatch, RunLocked, TrainingError
 
-    kinds = (ArchiveError, ConfigMismatch, DataError, RunLocked, SolveError, TrainingError)
-    return isinstance(error, kinds)
+    theirs = (DataError, ExperimentError, SettingError)  # what they gave
+    found = (ArchiveError, ConfigMismatch, RunLocked, SolveError, TrainingError)  # what happened
+    return isinstance(error, theirs + found)
 
 
 def join_lines(message: str) -> str:

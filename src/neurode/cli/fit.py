@@ -1,19 +1,280 @@
+"""`neurode fit`: a model, a file of data, and a run folder with all that came out."""
+
+import dataclasses
+import importlib.util
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
-app = typer.Typer()
+from neurode.cli import options
+from neurode.cli.errors import Interrupted, Mistake, interruptible
+from neurode.cli.field import blaming, load_field
+
+if TYPE_CHECKING:
+    from neurode.data import Table
+    from neurode.estimators import NeuralODE
+
+CONFIG = "config.json"
+OURS = "command_line"  # the part of config.json that is written here
+_AGAIN = "the same command goes on from the last checkpoint"
+
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="CSV, TSV or Parquet file.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Run folder, made if missing.")]
+Until = Annotated[
+    float | None,
+    typer.Option("--until", metavar="T", help="Learn up to this time; judge on what follows."),
+]
+Log = Annotated[
+    bool, typer.Option("--log", help="Positive data whose noise is in percent: fit logarithms.")
+]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--parameters",
+        metavar="NAME=START,…",
+        help="Unknown parameters of the ODE f(t, y, p) that --field names, with start values.",
+    ),
+]
+Positive = Annotated[bool, typer.Option("--positive", help="All parameters are > 0.")]
+Hidden = Annotated[
+    str, typer.Option("--hidden", metavar="N,…", help="Widths of the network's layers.")
+]
+Steps = Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Updates of the network.")]
+LearningRate = Annotated[
+    float, typer.Option("--learning-rate", metavar="X", help="Of these updates, at first.")
+]
+WeightDecay = Annotated[
+    float, typer.Option("--weight-decay", metavar="X", help="More of it for smoother dynamics.")
+]
+
+app = typer.Typer(
+    help="Fit a model to your data.", rich_markup_mode=None, pretty_exceptions_enable=False
+)
 
 
 @app.callback()
-def c():
-    pass
+def _open() -> None:
+    """Keep `dynamics` a command of its own, also while it is the only one."""
 
 
 @app.command()
-def dynamics(data: str, time: str = typer.Option(...)):
-    if data == "int":
-        raise KeyboardInterrupt
-    if data == "boom":
-        1 / 0
+def dynamics(
+    data: Data,
+    time: options.Time,
+    out: Out,
+    columns: options.Columns = None,
+    id: options.Id = None,
+    until: Until = None,
+    log: Log = False,
+    field: options.Field = None,
+    parameters: Start = None,
+    positive: Positive = False,
+    hidden: Hidden = "32,32",
+    steps: Steps = 3000,
+    learning_rate: LearningRate = 5e-3,
+    weight_decay: WeightDecay = 0.1,
+    seed: options.Seed = 0,
+    resume: options.Resume = True,
+    quiet: options.Quiet = False,
+    sort: options.Sort = False,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    decimal: options.Decimal = ".",
+) -> None:
+    """Learn y' = f(t, y) from observed trajectories.
+
+    One row of DATA per time; empty cells are missing values; times may be irregular. A neural
+    network is trained through the solver, or, with --field and --parameters, the unknown
+    parameters of an ODE you wrote are estimated, with standard errors.
+
+    The run folder gets the model, its settings, its metrics, figures and report.html. Ctrl-C
+    saves and stops; the same command goes on.
+
+    \b
+    Examples:
+      neurode fit dynamics data.csv --time year --out run/
+      neurode fit dynamics data.csv --time year --until 1915 --out run/
+      neurode fit dynamics data.csv --time t --out run/ \\
+          --field model.py:f --parameters a=0.5,b=0.02 --positive
+    """
+    settings = {
+        "field": field,
+        "parameters": options.parse_numbers(parameters, "--parameters") or None,
+        "positive": positive,
+        "log": log,
+        "hidden": options.parse_widths(hidden),
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "seed": seed,
+    }
+    _check_together(settings)
+    how = {"sort": sort, "encoding": encoding, "delimiter": delimiter, "decimal": decimal}
+    learned, held_out = split_table(read_data(data, time, columns, id, how), until)
+    described = {
+        "data": {
+            "file": str(data.resolve()),
+            "time": time,
+            "columns": list(learned.names),
+            "id": id,
+            "series": list(learned.split()) if id else None,
+            "until": until,
+        },
+        "settings": settings,
+    }
+    open_folder(out, described, resume)
+    model = make_estimator(settings, progress=not quiet)
+    with interruptible(f"{out} holds what was saved; {_AGAIN}"), blaming(field):
+        model.fit(learned, run=out, resume=resume)
+    if model.stats_["interrupted"]:
+        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {_AGAIN}")
+    keep(out, model, described)
+    print(model.summary_text())
+    print(f"model: {model.save(out)}")
+    _report(out, model, learned, held_out)
+
+
+def read_data(
+    data: Path, time: str, columns: str | None, id: str | None, how: dict[str, Any]
+) -> "Table":
+    """Read a table, or say in one line why not; see `neurode.data.read_table`."""
     from neurode.data import read_table
 
-    read_table(data, time, sort=False)
+    return read_table(data, time, options.parse_names(columns), id=id, **how)
+
+
+def split_table(table: "Table", until: float | None) -> "tuple[Table, Table | None]":
+    """Split a table into what is learned from and what is held out.
+
+    Args:
+        table: all rows.
+        until: the last time to learn from, or None for all.
+
+    Raises:
+        Mistake: nothing is left on one side, or a series keeps fewer than two rows.
+    """
+    if until is None:
+        return table, None
+    early = table.times <= until
+    if early.all():
+        last = table.times.max()
+        raise Mistake(f"--until {until:g} holds nothing out: the last time is {last:g}")
+    learned = _select_rows(table, early)
+    for label, part in table.split().items():
+        count = int((part.times <= until).sum())
+        if count < 2:
+            of = f" of series {label!r}" if label else ""
+            raise Mistake(
+                f"--until {until:g} leaves {count} rows{of} to learn from; 2 are needed, so let "
+                f"it be at least {part.times[1]:g}"
+            )
+    return learned, _select_rows(table, ~early)
+
+
+def open_folder(out: Path, described: dict[str, Any], resume: bool) -> None:
+    """Make the run folder; refuse one that holds a fit of something else.
+
+    Args:
+        out: the folder.
+        described: what is about to be fitted, as `keep` writes it.
+        resume: False replaces whatever is there.
+
+    Raises:
+        Mistake: the folder is a file, or holds another fit.
+        SaveError: it cannot be made.
+    """
+    from neurode.store import saving
+
+    with saving(out):
+        options.check_folder(out).mkdir(parents=True, exist_ok=True)
+    there = _read_config(out).get(OURS)
+    if there is None or not resume:
+        return
+    now = json.loads(json.dumps(described))
+    differences = [
+        f"{name}: {json.dumps(there.get(part, {}).get(name))} -> {json.dumps(value)}"
+        for part, values in now.items()
+        for name, value in values.items()
+        if there.get(part, {}).get(name) != value
+    ]
+    if differences:
+        raise Mistake(
+            f"{out} holds another fit ({'; '.join(differences)}); choose another --out, or "
+            "replace it with --no-resume"
+        )
+
+
+def make_estimator(settings: dict[str, Any], progress: bool) -> "NeuralODE":
+    """Make the estimator that the flags ask for.
+
+    Args:
+        settings: the flags by name.
+        progress: whether it shows its training.
+    """
+    from neurode.estimators import NeuralODE
+
+    return NeuralODE(
+        load_field(settings["field"]),
+        parameters=settings["parameters"],
+        positive=settings["positive"],
+        transform="log" if settings["log"] else "identity",
+        hidden=settings["hidden"],
+        steps=settings["steps"],
+        learning_rate=settings["learning_rate"],
+        weight_decay=settings["weight_decay"],
+        random_state=settings["seed"],
+        progress=progress,
+    )
+
+
+def keep(out: Path, model: "NeuralODE", described: dict[str, Any]) -> None:
+    """Write what was asked for into config.json, and metrics.jsonl if training did not.
+
+    Args:
+        out: the run folder.
+        model: the fitted estimator.
+        described: the data and the settings.
+    """
+    from neurode.store import write_bytes
+
+    config = {} if model.parameters else _read_config(out)
+    text = json.dumps(config | {OURS: described}, indent=2)
+    write_bytes(out / CONFIG, (text + "\n").encode())
+    if model.parameters:
+        columns = {name: values.tolist() for name, values in model.history_.items()}
+        rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        write_bytes(out / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows).encode())
+
+
+def _report(out: Path, model: "NeuralODE", learned: "Table", held_out: "Table | None") -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        print('no report: it needs matplotlib: pip install "neurode[report]"', file=sys.stderr)
+        return
+    from neurode.cli.dynamics_page import write_report
+
+    command = shlex.join(["neurode", *sys.argv[1:]])
+    print(f"report: {write_report(out, model, learned, held_out, command=command).resolve()}")
+
+
+def _check_together(settings: dict[str, Any]) -> None:
+    if settings["parameters"] and not settings["field"]:
+        raise Mistake("--parameters are those of an ODE: name it with --field FILE.py:NAME")
+    if settings["positive"] and not settings["parameters"]:
+        raise Mistake("--positive is about --parameters, but there are none: give both")
+
+
+def _select_rows(table: "Table", rows: Any) -> "Table":
+    ids = None if table.ids is None else table.ids[rows]
+    return dataclasses.replace(table, times=table.times[rows], values=table.values[rows], ids=ids)
+
+
+def _read_config(out: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((out / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}

@@ -1,14 +1,16 @@
 """`neurode`: the commands, and the one place that turns an error into a line and an exit code."""
 
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from neurode.cli import demo, fit, info, predict, reproduce
-from neurode.cli.errors import Interrupted, explain
+from neurode.cli.errors import Interrupted, explain, join_lines
 
 _DEBUG = "--debug"
 
@@ -21,7 +23,8 @@ class Commands(TyperGroup):
         words = list(sys.argv[1:] if args is None else args)
         settings["standalone_mode"] = False
         try:
-            code = super().main([w for w in words if w != _DEBUG], *positional, **settings)
+            with _warning_in_lines():
+                code = super().main([w for w in words if w != _DEBUG], *positional, **settings)
         except Exception as error:
             if _DEBUG in words:
                 raise
@@ -35,6 +38,18 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise Interrupted(str(error)) from error
+
+
+@contextmanager
+def _warning_in_lines() -> Iterator[None]:
+    """A warning is a line, too, and needs no line of our source code to go with it."""
+
+    def show(message: Any, *place: Any, **details: Any) -> None:
+        print(f"warning: {join_lines(str(message))}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 app = typer.Typer(

@@ -1,5 +1,6 @@
 """Options that several commands share, and the small notations of the command line."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,9 @@ Field = Annotated[
         "This RUNS that file; nothing else here runs code it is given.",
     ),
 ]
+Resume = Annotated[
+    bool, typer.Option("--resume/--no-resume", help="Go on in the run folder, or start anew.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]
 
 
@@ -67,6 +71,18 @@ def parse_names(text: str | None) -> list[str] | None:
     if not all(names):
         raise Mistake(f"--columns {text!r} holds an empty name; write names with commas: a,b")
     return names
+
+
+def parse_widths(text: str) -> list[int]:
+    """Read "32,32" as [32, 32].
+
+    Raises:
+        Mistake: a part is not a positive whole number.
+    """
+    widths = [part.strip() for part in text.split(",")]
+    if not all(width.isdecimal() and int(width) > 0 for width in widths):
+        raise Mistake(f"--hidden {text!r} must be positive whole numbers, as in --hidden 32,32")
+    return [int(width) for width in widths]
 
 
 def parse_numbers(text: str | None, flag: str) -> dict[str, float]:
@@ -111,6 +127,23 @@ def parse_times(text: str) -> list[float]:
     return times
 
 
+def parse_state(text: str | None, names: Sequence[str]) -> list[float] | None:
+    """Read "hare=30,lynx=4" as the values of `names`, in their order; None stays None.
+
+    Raises:
+        Mistake: a part is not NAME=NUMBER, or the names are not these.
+    """
+    if text is None:
+        return None
+    numbers = parse_numbers(text, "--start")
+    if set(numbers) != set(names):
+        raise Mistake(
+            f"--start {text!r} must give each of {', '.join(names)} one value, as in --start "
+            + ",".join(f"{name}=1" for name in names)
+        )
+    return [numbers[name] for name in names]
+
+
 def parse_place(text: str) -> tuple[Path, str]:
     """Read "FILE.py:NAME" as a path and a name.
 
@@ -123,6 +156,17 @@ def parse_place(text: str) -> tuple[Path, str]:
     if not Path(file).is_file():
         raise Mistake(f"--field {text!r}: no file {file}; check the name and the folder")
     return Path(file), name
+
+
+def check_folder(folder: Path) -> Path:
+    """Return a folder that is there or can be made, going by its name.
+
+    Raises:
+        Mistake: it is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise Mistake(f"--out {folder} is a file; name a folder")
+    return folder
 
 
 def _parse_range(part: str) -> list[float]:
@@ -139,7 +183,7 @@ def _parse_range(part: str) -> list[float]:
     # A hair more than the quotient, or 0:1:0.1 would end at 0.9.
     count = int((stop - start) / step * (1 + 1e-12) + 1e-9) + 1
     if count > _MOST_TIMES:
-        raise Mistake(f"--times: {part!r} are {count:,} times; take larger steps")
+        raise Mistake(f"--times: {part!r} is {count:,} times; take larger steps")
     return [min(start + i * step, stop) for i in range(count)]
 
 

@@ -6,48 +6,54 @@ from typing import Annotated
 import typer
 
 from neurode.cli.errors import Interrupted, Mistake, interruptible
-from neurode.cli.options import Quiet
+from neurode.cli.options import Quiet, Resume
 
 _AGAIN = "the same command goes on from the last checkpoint"
 
 
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="One of those --list names.")]
+ListAll = Annotated[
+    bool, typer.Option("--list", help="Name the experiments, with the time each takes.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of the data, for those that need it."),
+]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Minutes instead of hours; the numbers mean little.")
+]
+Run = Annotated[
+    Path | None,
+    typer.Option("--run", metavar="DIR", help="Run folder. A folder in runs/ if left out."),
+]
+Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="table1: odenet.")]
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data.")
+]
+OwnSeed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", min=0, help="Of everything random.")
+]
+Gradient = Annotated[
+    str | None,
+    typer.Option("--gradient", metavar="NAME", help="backsolve, checkpointed or direct."),
+]
+Results = Annotated[
+    Path, typer.Option("--results", metavar="DIR", help="Where NAME/metrics.json … go.")
+]
+
+
 def reproduce(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="The experiment; --list names them.")
-    ] = None,
-    list_all: Annotated[
-        bool, typer.Option("--list", help="Name the experiments, with the time each takes.")
-    ] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="DIR", help="Folder of the data, for those that need it."),
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Minutes instead of hours; the numbers mean little.")
-    ] = False,
-    run: Annotated[
-        Path | None,
-        typer.Option("--run", metavar="DIR", help="Run folder. A folder in runs/ if left out."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on in the run folder, or start anew.")
-    ] = True,
-    model: Annotated[
-        str | None, typer.Option("--model", metavar="NAME", help="table1: odenet.")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", min=0, help="Of everything random.")
-    ] = None,
-    gradient: Annotated[
-        str | None,
-        typer.Option("--gradient", metavar="NAME", help="backsolve, checkpointed or direct."),
-    ] = None,
-    results: Annotated[
-        Path, typer.Option("--results", metavar="DIR", help="Where NAME/metrics.json … go.")
-    ] = Path("results"),
+    name: Name = None,
+    list_all: ListAll = False,
+    data: Data = None,
+    quick: Quick = False,
+    run: Run = None,
+    resume: Resume = True,
+    model: Model = None,
+    epochs: Epochs = None,
+    seed: OwnSeed = None,
+    gradient: Gradient = None,
+    results: Results = Path("results"),
     quiet: Quiet = False,
 ) -> None:
     """Run an experiment of the paper and print "paper | ours | target".

@@ -73,7 +73,7 @@ def fit_models(stages: Stages, *, seed: int = 0, effort: float = 1.0) -> Finding
         equations = NeuralODE(
             lotka_volterra, parameters=START, positive=True, rtol=tolerance, atol=tolerance
         ).fit(*past, names=table.names)
-    with stages.part("training a network", has_bar=True):
+    with stages.part("training a neural network", has_bar=True):
         tolerance = TOLERANCE["network"]
         network = NeuralODE(
             rtol=tolerance,
@@ -85,7 +85,7 @@ def fit_models(stages: Stages, *, seed: int = 0, effort: float = 1.0) -> Finding
     with stages.part("forecasting"):
         models = (
             _examine("Lotka-Volterra", equations, table, plot_times),
-            _examine("network", network, table, plot_times),
+            _examine("neural network", network, table, plot_times),
         )
         spread = _find_spread(equations, plot_times, rows[:seen])
         cycle = find_cycle(past[1])

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 
 from neurode.demo.dynamics_findings import Dial, Findings
-from neurode.demo.forecasts import SEASONAL, spell_losers, spell_ranking, spell_verdict
+from neurode.demo.forecasts import SEASONAL, spell_losers, spell_verdict
 from neurode.demo.section import SectionResult
 from neurode.report import (
     Curve,
@@ -130,7 +130,6 @@ def _write_errors(page: Page, found: Findings) -> None:
     labels, errors = [*models, *naive], np.array([*models.values(), *naive.values()])
     fitted = [float(fits[label][-1]) if label in fits else None for label in labels]
     page.section("Whose forecast is better?").text(
-        f"{spell_ranking({**_totals(models), **_totals(naive)}, UNIT)} "
         f"{spell_verdict(_totals(models), _totals(naive))} "
         f"{spell_losers(models, naive, found.table.names)}"
     ).figure(
@@ -189,7 +188,7 @@ def _write_parameters(page: Page, found: Findings) -> None:
     for name, value, error in starts:
         half = found.reach * error
         year = f"{found.table.times[0]:.0f}"
-        rows.append([name, value, error, value - half, value + half, f"{year}, {UNIT}"])
+        rows.append([name, value, error, value - half, value + half, f"in {year}, {UNIT}"])
     hare, lynx = estimates.noise
     values = dict(zip(estimates.names, estimates.values, strict=True))
     section = page.section("The parameters of Lotka-Volterra")
@@ -251,7 +250,7 @@ def _write_training(page: Page, found: Findings) -> None:
         f"evaluations of the network forwards and {backward:.0f} backwards."
     ).figure(
         draw_training([_learning_curve(found, 1, per_point)]),
-        "training-network",
+        "training-neural-network",
         f"Means of {per_point} steps each. During the first {network.curriculum:.0%} of the steps "
         f"the fitted years grow from a few to all {found.seen}, and the loss may rise with them.",
     )

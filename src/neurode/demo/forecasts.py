@@ -47,10 +47,13 @@ def measure_errors(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     Args:
         forecast: [m, d].
-        truth: [m, d].
+        truth: [m, d], NaN where nothing was observed; a variable never observed has error NaN.
     """
     squares = (forecast - truth) ** 2
-    return np.sqrt([*squares.mean(axis=0), squares.mean()])
+    known = np.isfinite(squares)
+    sums, counts = np.where(known, squares, 0).sum(axis=0), known.sum(axis=0)
+    sums, counts = np.append(sums, sums.sum()), np.append(counts, counts.sum())
+    return np.sqrt(np.where(counts > 0, sums / np.maximum(counts, 1), np.nan))
 
 
 def propagate_errors(slopes: np.ndarray, observed: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -72,20 +75,8 @@ def propagate_errors(slopes: np.ndarray, observed: np.ndarray, noise: np.ndarray
     return np.sqrt(np.einsum("mdi,ij,mdj->md", slopes, covariance, slopes))
 
 
-def spell_ranking(errors: Mapping[str, float], unit: str) -> str:
-    """Say who made which error, the smallest first.
-
-    Args:
-        errors: name -> error.
-        unit: of the errors, "thousand pelts".
-    """
-    ranked = sorted(errors.items(), key=lambda pair: pair[1])
-    listed = ", ".join(f"{name} {error:.1f}" for name, error in ranked)
-    return f"From the smallest error to the largest, in {unit}: {listed}."
-
-
 def spell_verdict(models: Mapping[str, float], baselines: Mapping[str, float]) -> str:
-    """Say which model is best, and whether the models beat what is naive.
+    """Say whether models beat what is naive, and which of several is best.
 
     Args:
         models: name -> error.
@@ -100,8 +91,8 @@ def spell_verdict(models: Mapping[str, float], baselines: Mapping[str, float]) -
         return f"No model beats {against}: {_join(rest)} {_do(rest)} worse."
     sentence = f"{_join(better)} {'beats' if len(better) == 1 else 'beat'} {against}"
     sentence += f"; {_join(rest)} {_do(rest)} not" if rest else ""
-    first = ranked[0][0]
-    return f"{sentence}. The smallest error is that of {first}."
+    best = f" The smallest error is that of {ranked[0][0]}." if len(models) > 1 else ""
+    return f"{sentence[:1].upper()}{sentence[1:]}.{best}"
 
 
 def spell_losers(

@@ -27,11 +27,11 @@ class SectionResult:
 
 
 class Run(Protocol):
-    """How a section is run; see `DemoSection.run`."""
+    """The shape of a section's function."""
 
-    def __call__(
-        self, folder: Path, stages: Stages, *, seed: int, effort: float
-    ) -> SectionResult: ...
+    def __call__(self, folder: Path, stages: Stages, *, seed: int, effort: float) -> SectionResult:
+        """Compute; see `DemoSection.run`."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurode.data import DataError, SeriesBatch
-from neurode.estimators.estimator import Estimator, read_series
+from neurode.estimators.estimator import Estimator
 from neurode.estimators.forecasts import Fitted, coefficient_of_determination, forecast, lay_out
 from neurode.estimators.inference import Estimates, tabulate
 from neurode.estimators.network import Schedule, fit_network
 from neurode.estimators.odes import FittedODE, trace_field, trace_ode
 from neurode.estimators.saving import write_model
 from neurode.estimators.scaling import Scaling, apply
+from neurode.estimators.series import first_states, observed_values, read_series
 from neurode.estimators.settings import check_settings, read_bounds
 from neurode.estimators.shooting import fit_parameters
 from neurode.gradients import Checkpointed
@@ -169,7 +170,7 @@ class NeuralODE(Estimator):
         check_settings(self)
         began = time.monotonic()
         series = read_series(ts, ys, names)
-        first = self._first_states(series)
+        first = first_states(series, self.transform, self.initial == "learned")
         if self.parameters is None:
             self._fit_network(series, first, run, resume)
         else:
@@ -306,14 +307,11 @@ class NeuralODE(Estimator):
     def _fit_network(
         self, series: SeriesBatch, first: np.ndarray, run: str | Path | None, resume: bool
     ) -> None:
-        ts, mask = np.asarray(series.ts, np.float64), np.asarray(series.mask)
-        ys = np.where(mask, np.asarray(series.ys, np.float64), np.nan)
         d, key = len(series.names), self._key()
-        scaling = Scaling.identity(d)
-        if self.standardize or self.transform == "log":
-            scaling = Scaling.standardise(ts, ys, self.transform)
-        if not self.standardize:
-            scaling = Scaling(self.transform, np.zeros(d), np.ones(d))
+        scaling = Scaling(self.transform, np.zeros(d), np.ones(d))
+        if self.standardize:
+            ts = np.asarray(series.ts, np.float64)
+            scaling = Scaling.standardise(ts, observed_values(series), self.transform)
         field = self.field
         if field is None:
             field = MLPField(
@@ -366,31 +364,6 @@ class NeuralODE(Estimator):
             "converged": not result.interrupted,
             "interrupted": result.interrupted,
         }
-
-    def _first_states(self, series: SeriesBatch) -> np.ndarray:
-        """The first observation of every variable of each trajectory, [n, d]."""
-        mask, ys = np.asarray(series.mask), np.asarray(series.ys, np.float64)
-        if self.transform == "log" and (ys[mask] <= 0).any():
-            i, row, j = np.argwhere(mask & (ys <= 0))[0]
-            raise DataError(
-                f"transform='log' needs positive values, but {series.names[j]!r} is "
-                f"{ys[i, row, j]:g} at time {float(series.ts[i, row]):g}; leave out that value "
-                "(NaN), or use transform='identity'"
-            )
-        if self.initial == "observed" and not mask[:, 0].all():
-            i, j = np.argwhere(~mask[:, 0])[0]
-            raise DataError(
-                f"initial='observed' needs every variable at the first time, but "
-                f"{series.names[j]!r} is missing there in trajectory {i}; use initial='learned'"
-            )
-        row = mask.argmax(axis=1)
-        first = np.take_along_axis(ys, row[:, None], axis=1)[:, 0]
-        # A variable never seen in one trajectory starts from what it is elsewhere.
-        observed = np.where(mask, ys, np.nan)
-        values = apply(self.transform, observed)
-        typical = np.nanmean(values, axis=(0, 1))
-        typical = np.exp(typical) if self.transform == "log" else typical
-        return np.where(mask.any(axis=1), first, typical)
 
     def _options(self) -> SolveOptions:
         default = 1e-4 if self.parameters is None else 1e-8

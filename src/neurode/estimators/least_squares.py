@@ -195,11 +195,11 @@ def normal_equations(
 ) -> tuple[Arrow, tuple[Float[Array, " k"], Float[Array, "n q"]]]:
     """J' W J, the Fisher information when W is 1 / variance, and J' W r."""
     r, by_shared, by_local = residuals.values, residuals.by_shared, residuals.by_local
-    n, k, q = r.shape[0], by_shared.shape[-1], by_local.shape[-1]
+    n, m, k, q = r.shape[0], r[0].size, by_shared.shape[-1], by_local.shape[-1]
     root = jnp.sqrt(weights)
-    r = (r * root).reshape(n, -1)
-    by_shared = (by_shared * root[:, None]).reshape(n, -1, k)
-    by_local = (by_local * root[:, None]).reshape(n, -1, q)
+    r = (r * root).reshape(n, m)
+    by_shared = (by_shared * root[:, None]).reshape(n, m, k)
+    by_local = (by_local * root[:, None]).reshape(n, m, q)
     matrix = Arrow(
         jnp.einsum("nmi,nmj->ij", by_shared, by_shared),
         jnp.einsum("nmi,nmj->nij", by_shared, by_local),

@@ -1,5 +1,7 @@
 """Train a network's vector field on observed trajectories, the near future first."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ from jaxtyping import Array, Int, Key
 
 from neurode.data import ArrayBatches, FullBatch, SeriesBatch
 from neurode.estimators.scaling import Scaling
+from neurode.estimators.series import observed_values
 from neurode.models import Dynamics, Observations, SolveOptions, TrajectoryLoss
 from neurode.training import FitResult, fit
 
@@ -79,7 +82,7 @@ class NetworkFit(NamedTuple):
 
 
 def fit_network(
-    field: eqx.Module,
+    field: Callable,
     series: SeriesBatch,
     first: np.ndarray,
     scaling: Scaling,
@@ -113,27 +116,22 @@ def fit_network(
         TrainingError: training met what is not finite.
     """
     dtype = jnp.result_type(float)
-    mask = np.asarray(series.mask)
-    ys = np.where(mask, np.asarray(series.ys, np.float64), np.nan)
+    mask, ys = np.asarray(series.mask), observed_values(series)
     observed = Observations(
         rows=jnp.arange(len(series)),
         ts=jnp.asarray(scaling.times(np.asarray(series.ts, np.float64)), dtype),
         ys=jnp.asarray(np.nan_to_num(scaling.states(ys)), dtype),
         mask=jnp.asarray(mask),
     )
-    size = schedule.batch_size
-    whole = size is None or size >= len(series)
+    size = schedule.batch_size or len(series)
+    whole = size >= len(series)
     inner = FullBatch(observed) if whole else ArrayBatches(observed, size, key=key)
     model = Dynamics(field, jnp.asarray(scaling.states(first), dtype))
-    rate = optax.cosine_decay_schedule(schedule.learning_rate, schedule.steps, _LAST_RATE)
     result = fit(
         TrajectoryLoss(options),
         model,
         GrowingHorizon(inner, round(schedule.curriculum * schedule.steps)),
-        optimizer=optax.chain(
-            optax.clip_by_global_norm(_MOST_GRADIENT),
-            optax.adamw(rate, weight_decay=schedule.weight_decay, mask=_decays),
-        ),
+        optimizer=_make_optimizer(schedule),
         steps=schedule.steps,
         key=key,
         run=run,
@@ -144,6 +142,16 @@ def fit_network(
         progress=progress,
     )
     return NetworkFit(result.model, result)
+
+
+@lru_cache(maxsize=64)
+def _make_optimizer(schedule: Schedule) -> optax.GradientTransformation:
+    """The optimiser, the same object for the same schedule, so that a refit compiles nothing."""
+    rate = optax.cosine_decay_schedule(schedule.learning_rate, schedule.steps, _LAST_RATE)
+    return optax.chain(
+        optax.clip_by_global_norm(_MOST_GRADIENT),
+        optax.adamw(rate, weight_decay=schedule.weight_decay, mask=_decays),
+    )
 
 
 def _decays(params: Dynamics) -> Dynamics:

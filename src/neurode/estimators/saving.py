@@ -302,7 +302,7 @@ def _encode(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {"dict": {str(name): _encode(x) for name, x in value.items()}}
     name = type(value).__name__
-    if OPTIONS.get(name) is type(value):
+    if OPTIONS.get(name) is type(value) and dataclasses.is_dataclass(value):
         names = [f.name for f in dataclasses.fields(value) if f.init]
         return {"option": name, "with": {n: _encode(getattr(value, n)) for n in names}}
     return {"unsaved": repr(value)[:200]}

@@ -66,11 +66,10 @@ class Scaling:
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "Scaling":
         """The inverse of `to_json`."""
-        arrays = {name: np.array(entry[name], float) for name in ("centre", "scale")}
-        numbers = {name: float(entry[name]) for name in ("origin", "span")}
         if entry["transform"] not in TRANSFORMS:
             raise ValueError(f"unknown transform {entry['transform']!r}")
-        return cls(entry["transform"], **arrays, **numbers)
+        centre, scale = (np.array(entry[name], float) for name in ("centre", "scale"))
+        return cls(entry["transform"], centre, scale, float(entry["origin"]), float(entry["span"]))
 
 
 def apply(transform: str, values: np.ndarray) -> np.ndarray:

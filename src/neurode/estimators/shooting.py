@@ -24,6 +24,7 @@ from neurode.estimators.inference import (
 from neurode.estimators.least_squares import Arrow, Found, Residuals, minimise, normal_equations
 from neurode.estimators.odes import wrap_ode
 from neurode.estimators.scaling import apply, spread
+from neurode.estimators.series import observed_values
 from neurode.models import GaussianNoise, ParameterSpace, ParametricODE, SolveOptions
 
 _NOISE_FLOOR = 1e-7  # of a variable's spread: about what tolerances of 1e-8 leave
@@ -160,7 +161,7 @@ def fit_parameters(
         SolveError: the ODE cannot be solved at the start values.
     """
     with jax.enable_x64(True):
-        problem = _pose(
+        problem = pose(
             ode, series, first, start, bounds, transform, is_learned, is_shared_noise, options
         )
         space = problem.model.space
@@ -169,12 +170,12 @@ def fit_parameters(
         local = local if is_learned else local[:, :0]
         unknowns = shared.size + local.size
         observed = int(problem.mask.sum())
-        _check_count(observed, shared.size, local.shape, is_learned)
+        _check_count(observed, shared.size, local.size)
         optimum = search(problem, shared, local, max_iterations)
         found = optimum.found
         if not np.isfinite(found.loss):
             raise _start_failure(problem, shared, local, start, options)
-        estimates = _infer(problem, optimum, observed, unknowns, series.names)
+        estimates = infer(problem, optimum, observed, unknowns, series.names)
         count = int(found.iterations) + 1
         history = {
             "step": np.arange(count),
@@ -195,12 +196,20 @@ def fit_parameters(
     return ShootingFit(estimates, history, converged)
 
 
-def _pose(
-    ode, series, first, start, bounds, transform, is_learned, is_shared_noise, options
+def pose(
+    ode: Callable,
+    series: SeriesBatch,
+    first: np.ndarray,
+    start: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
+    transform: str,
+    is_learned: bool,
+    is_shared_noise: bool,
+    options: SolveOptions,
 ) -> Shooting:
+    """The problem of `fit_parameters`, in double precision (call it with 64 bits enabled)."""
     ts = np.asarray(series.ts, np.float64)
-    mask = np.array(series.mask)
-    ys = np.where(mask, np.asarray(series.ys, np.float64), np.nan)
+    mask, ys = np.array(series.mask), observed_values(series)
     if not is_learned:
         mask[:, 0] = False  # the start itself, which no parameter can change
     targets = apply(transform, ys)
@@ -229,16 +238,16 @@ def _pose(
     )
 
 
-def _check_count(observed: int, k: int, local: tuple[int, int], is_learned: bool) -> None:
-    unknowns = k + local[0] * local[1]
-    if observed > unknowns:
+def _check_count(observed: int, num_parameters: int, num_initial: int) -> None:
+    if observed > num_parameters + num_initial:
         return
-    initial = f" and {local[0] * local[1]} initial values" if is_learned else ""
+    initial = f" and {num_initial} initial values" if num_initial else ""
     remedy = "observe more, or fix some parameters"
-    if is_learned:
+    if num_initial:
         remedy += ", or take the initial states as observed with initial='observed'"
     raise DataError(
-        f"{observed} observations cannot determine {k} parameters{initial}, and the noise: {remedy}"
+        f"{observed} observations cannot determine {num_parameters} parameters{initial}, and the "
+        f"noise: {remedy}"
     )
 
 
@@ -264,7 +273,12 @@ def _start_failure(
     )
 
 
-def _infer(
+@eqx.filter_jit
+def _values(space: ParameterSpace, free: Float[Array, "n k"]) -> Float[Array, "n k"]:
+    return jax.vmap(space.values)(free)
+
+
+def infer(
     problem: Shooting, optimum: Optimum, observed: int, unknowns: int, variables: tuple[str, ...]
 ) -> Estimates:
     """Standard errors by the Fisher information, with the noise's variance from the residuals."""
@@ -275,7 +289,7 @@ def _infer(
     errors = np.sqrt(np.diagonal(information.covariance))
     # Symmetric where the likelihood is closest to Gaussian, and thus within the bounds.
     ends = found.shared + half * errors * np.array([[-1], [1]])
-    intervals = np.asarray(jax.jit(jax.vmap(space.values))(jnp.asarray(ends))).T
+    intervals = np.asarray(_values(space, ends)).T
     initial_errors = np.zeros_like(initial)
     if problem.is_learned:
         initial_errors = np.sqrt(information.local_variances) * np.asarray(problem.units)

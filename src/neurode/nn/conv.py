@@ -1,10 +1,11 @@
 """Convolutions of images [h, w, n, c], positions first, as matrix products where that is faster.
 
-With the batch n and the channels c last, every tap of a kernel meets one block of contiguous rows,
-and sums over positions (normalisation, pooling) run along whole rows. On a CPU, XLA's own
-convolution is the wrong tool for training: inside a `while` loop, where every solve and every
-training step takes place, the gradient with respect to the kernel takes 20 to 60 times as long as
-the matrix products below (jaxlib 0.10.2, measured by benchmarks/convolution.py).
+With the batch n and the channels c last, every tap of a kernel meets blocks of contiguous rows, and
+sums over positions (normalisation, pooling) run along whole rows. On a CPU, XLA's own convolution
+is the wrong tool for training: inside a `while` loop, where every solve and every training step
+takes place, its gradient with respect to the kernel takes 20 to 60 times as long as the matrix
+products below (jaxlib 0.10.2; the vector field of the MNIST ODE-Net with its gradient: 740 ms of
+CPU time with XLA's convolution and images [n, h, w, c], 70 ms with patches, 28 ms as it is here).
 """
 
 import math

@@ -91,4 +91,5 @@ class MLPField(eqx.Module):
 
 
 def _affine(layer: eqx.nn.Linear, x: Float[Array, "*rows i"]) -> Float[Array, "*rows o"]:
+    assert layer.bias is not None
     return x @ layer.weight.T + layer.bias

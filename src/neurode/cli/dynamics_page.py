@@ -1,0 +1,264 @@
+"""The report of `neurode fit dynamics`: the data, the fit, the forecast, and how it was found."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neurode.data import Table
+from neurode.demo.forecasts import LAST, MEAN, measure_errors, spell_losers, spell_verdict
+from neurode.estimators import NeuralODE
+from neurode.report import (
+    Curve,
+    LearningCurve,
+    Page,
+    Portrait,
+    draw_errors,
+    draw_phase,
+    draw_series,
+    draw_training,
+    format_number,
+)
+from neurode.store import saving
+
+MODEL = "model"
+_SERIES, _VARIABLES = 4, 6  # drawn; a page is for looking at
+_CURVE_POINTS = 400
+_POINTS = 200  # of a learning curve
+
+
+def write_report(
+    out: Path, model: NeuralODE, learned: Table, held_out: Table | None, *, command: str
+) -> Path:
+    """Write report.html and its figures into the run folder.
+
+    Args:
+        out: the run folder.
+        model: the fitted estimator.
+        learned: what it was fitted to.
+        held_out: what it was not, or None.
+        command: what was typed.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        SaveError: it could not be written.
+    """
+    shown = _predict_curves(model, learned, held_out)
+    page = Page(
+        f"Dynamics of {learned.source}",
+        f"{'A network' if model.estimates_ is None else 'An ODE'} for "
+        f"{', '.join(learned.names)}, learned from {_spell_size(learned)}.",
+    )
+    _write_summary(page, model, learned)
+    if held_out is not None and np.isfinite(held_out.values).any():
+        _write_forecast(page, model, learned, held_out)
+    _write_fits(page, learned, shown)
+    if model.estimates_ is not None:
+        _write_parameters(page, model)
+    if len(learned.names) == 2:
+        _write_phase(page, learned, shown)
+    _write_training(page, model)
+    with saving(out):
+        return page.write(out, command=command, seconds=model.stats_["seconds"])
+
+
+def _write_summary(page: Page, model: NeuralODE, learned: Table) -> None:
+    whole = model.score(learned)
+    page.summary.facts(
+        {
+            "R² on what it was fitted to": format_number(whole, 3),
+            "residual sd" + (" of the logarithm" if model.transform == "log" else ""): ", ".join(
+                f"{name} {format_number(float(sd), 3)}"
+                for name, sd in zip(model.names_, model.noise_, strict=True)
+            ),
+            "steps": model.stats_["steps"],
+        },
+        big=True,
+    )
+    if not model.stats_["converged"]:
+        page.summary.note("The search for the parameters had not converged.", "warning")
+
+
+def _write_forecast(page: Page, model: NeuralODE, learned: Table, held_out: Table) -> None:
+    """Errors on the times held out, against the last value seen and the mean of what was seen."""
+    series = learned.split()
+    later = held_out.split()
+    predicted = dict(zip(series, _predict(model, series, later), strict=True))
+    forecasts: dict[str, list[np.ndarray]] = {MODEL: [], LAST: [], MEAN: []}
+    for label, part in later.items():
+        past = series[label].values
+        forecasts[MODEL].append(predicted[label])
+        forecasts[LAST].append(np.tile(_last_values(past), (len(part.times), 1)))
+        forecasts[MEAN].append(np.tile(_means(past), (len(part.times), 1)))
+    truth = np.concatenate([part.values for part in later.values()])
+    errors = {name: measure_errors(np.concatenate(f), truth) for name, f in forecasts.items()}
+    groups = [*learned.names, "all"]
+    rows = np.array(list(errors.values()))
+    naive = {name: errors[name] for name in (LAST, MEAN)}
+    verdict = spell_verdict(
+        {f"the {MODEL}": float(errors[MODEL][-1])}, {n: float(e[-1]) for n, e in naive.items()}
+    )
+    losers = spell_losers({f"the {MODEL}": errors[MODEL]}, naive, learned.names)
+    section = page.section("Forecast of what was held out")
+    section.text(
+        f"{_spell_size(held_out)} after {learned.time_name} {learned.times.max():g} were held out. "
+        f"{verdict} {losers}"
+    )
+    if len(groups) <= _VARIABLES:
+        section.figure(
+            draw_errors(
+                list(errors),
+                rows,
+                groups=groups,
+                roles=["model", "baseline", "baseline"],
+                error_label="error",
+            ),
+            "forecast-errors",
+            "Root mean square errors on the times held out.",
+        )
+    section.table(
+        ["forecast", *groups],
+        [[name, *row] for name, row in errors.items()],
+        caption="Root mean square errors",
+        best={group: "min" for group in groups},
+        digits=3,
+    )
+
+
+class _Series(NamedTuple):
+    """One series as it is drawn: what was learned, what was held out, and the model's curve."""
+
+    label: str
+    learned: Table
+    held_out: Table | None
+    times: np.ndarray
+    curve: np.ndarray
+
+
+def _predict_curves(model: NeuralODE, learned: Table, held_out: Table | None) -> list[_Series]:
+    series, later = learned.split(), {} if held_out is None else held_out.split()
+    ends = [later.get(label, part).times[-1] for label, part in series.items()]
+    times = [
+        np.linspace(part.times[0], end, _CURVE_POINTS)
+        for part, end in zip(series.values(), ends, strict=True)
+    ]
+    curves = [np.asarray(curve) for curve in model.predict(times)]
+    return [
+        _Series(label, part, later.get(label), t, curve)
+        for (label, part), t, curve in zip(series.items(), times, curves, strict=True)
+    ]
+
+
+def _write_fits(page: Page, learned: Table, shown: list[_Series]) -> None:
+    any_later = any(series.held_out is not None for series in shown)
+    section = page.section("Fits and forecasts" if any_later else "Fit")
+    d = min(len(learned.names), _VARIABLES)
+    for i, series in enumerate(shown[:_SERIES]):
+        parts = [series.learned] + ([series.held_out] if series.held_out else [])
+        figure = draw_series(
+            np.concatenate([part.times for part in parts]),
+            np.concatenate([part.values[:, :d] for part in parts]),
+            names=learned.names[:d],
+            curves=[Curve(series.times, series.curve[:, :d], MODEL)],
+            split=float(series.learned.times[-1]) if series.held_out else None,
+            time_label=learned.time_name,
+        )
+        caption = f"Series {series.label}." if series.label else "The data and the model."
+        section.figure(figure, f"fit-{i + 1}" if series.label else "fit", caption)
+    more = {"series": len(shown) - _SERIES, "variables": len(learned.names) - d}
+    left_out = [f"{count} more {what}" for what, count in more.items() if count > 0]
+    if left_out:
+        section.text(f"Not drawn: {' and '.join(left_out)}.")
+
+
+def _write_parameters(page: Page, model: NeuralODE) -> None:
+    estimates = model.estimates_
+    assert estimates is not None
+    rows = [
+        [f"`{name}`", value, error, *interval]
+        for name, value, error, interval in zip(
+            estimates.names,
+            estimates.values,
+            estimates.standard_errors,
+            estimates.intervals,
+            strict=True,
+        )
+    ]
+    section = page.section("Parameters").table(
+        ["", "estimate", "standard error", "95% from", "to"], rows
+    )
+    section.text(
+        f"{estimates.num_observations} observations, {estimates.num_unknowns} unknowns (initial "
+        "states included). Standard errors come from the Fisher information with exact "
+        "sensitivities; they take the equations to be true and the noise to be Gaussian."
+    )
+    for problem in estimates.problems:
+        section.note(problem, "warning")
+
+
+def _write_phase(page: Page, learned: Table, shown: list[_Series]) -> None:
+    portraits = [
+        Portrait(
+            f"series {series.label}" if series.label else "",
+            curves=[Curve(series.curve[:, 0], series.curve[:, 1], MODEL)],
+            data=series.learned.values,
+            heldout=None if series.held_out is None else series.held_out.values,
+        )
+        for series in shown[:_SERIES]
+    ]
+    first, second = learned.names
+    page.section("Phase portrait").figure(
+        draw_phase(portraits, names=(first, second)),
+        "phase-portrait",
+        "One variable against the other; the ring is where the fitted curve begins.",
+    )
+
+
+def _write_training(page: Page, model: NeuralODE) -> None:
+    history = model.history_
+    starts = np.arange(0, len(history["step"]), -(-len(history["step"]) // _POINTS))
+    counts = np.diff([*starts, len(history["step"])])
+    means = {
+        name: np.add.reduceat(history[name], starts) / counts
+        for name in ("step", "loss", "nfe_forward", "nfe_backward")
+    }
+    goes_back = history["nfe_backward"].any()
+    curve = LearningCurve(
+        means["step"],
+        means["loss"],
+        MODEL,
+        nfe_forward=means["nfe_forward"],
+        nfe_backward=means["nfe_backward"] if goes_back else None,
+    )
+    each = f" Means of {counts[0]} steps each." if counts[0] > 1 else ""
+    page.section("Training").figure(
+        draw_training([curve]),
+        "training",
+        "Left: the mean square error, in units of the variables' variance. Right: evaluations of "
+        f"the vector field per trajectory.{each}",
+    )
+
+
+def _predict(model: NeuralODE, series: dict[str, Table], later: dict[str, Table]) -> list[Any]:
+    """Predictions of every series where it was held out, or where it was learned if nowhere."""
+    times = [later.get(label, part).times for label, part in series.items()]
+    return [np.asarray(values) for values in model.predict(times)]
+
+
+def _last_values(values: np.ndarray) -> np.ndarray:
+    """The last observation of each variable, NaN where there is none."""
+    last = [column[np.isfinite(column)][-1:] for column in values.T]
+    return np.array([found[0] if len(found) else np.nan for found in last])
+
+
+def _means(values: np.ndarray) -> np.ndarray:
+    means = [column[np.isfinite(column)] for column in values.T]
+    return np.array([found.mean() if len(found) else np.nan for found in means])
+
+
+def _spell_size(table: Table) -> str:
+    count = len(table.split())
+    of = f" of {count} series" if count > 1 else ""
+    return f"{len(table.times)} times{of}"

@@ -1,0 +1,50 @@
+"""The paper's vector field: time is one more channel, everywhere in the image alike."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from neurode.nn import ConcatConv, ConvField
+
+
+def draw(shape, seed=0):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def plain_concat_conv(layer, t, x):
+    """As torchdiffeq writes it: a plane of t before the images, then a convolution."""
+    x = jnp.concatenate([jnp.full((*x.shape[:3], 1), t), x], axis=-1)
+    y = jax.lax.conv_general_dilated(
+        x, layer.conv.kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=("HWNC", "HWIO", "HWNC")
+    )
+    return y + layer.conv.bias
+
+
+def test_time_is_a_channel_that_is_padded_as_the_others(x64):
+    layer, x = ConcatConv(3, 4, key=jax.random.key(0)), draw((5, 6, 2, 3))
+    assert layer.conv.kernel.shape == (3, 3, 4, 4)
+
+    def both(method, layer, t, x):
+        loss = lambda layer, t, x: jnp.sum(jnp.sin(method(layer, t, x)))  # noqa: E731
+        return method(layer, t, x), jax.grad(loss, argnums=(0, 1, 2))(layer, t, x)
+
+    t = jnp.asarray(0.7)
+    ours = both(lambda layer, t, x: layer(t, x), layer, t, x)
+    theirs = both(plain_concat_conv, layer, t, x)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), ours, theirs)
+
+
+def test_field_is_its_formula(x64):
+    field, x, t = ConvField(4, key=jax.random.key(0)), draw((3, 3, 2, 4)), jnp.asarray(0.3)
+    shift = dataclasses.replace(field.norm2, shift=draw((4,), 1))
+    field = dataclasses.replace(field, norm2=shift)
+    y = plain_concat_conv(field.conv1, t, jnp.maximum(field.norm1(x), 0))
+    y = plain_concat_conv(field.conv2, t, jnp.maximum(field.norm2(y), 0))
+    np.testing.assert_allclose(field(t, x), field.norm3(y), atol=1e-12)
+
+
+def test_field_has_the_papers_number_of_parameters():
+    field = jax.eval_shape(lambda: ConvField(64, key=jax.random.key(0)))
+    assert sum(x.size for x in jax.tree.leaves(field)) == 75_392
