@@ -84,7 +84,6 @@ def test_a_failing_lane_disturbs_no_other(x64):
     for other, part in ((healthy, slice(1, 5)), (without, slice(None))):
         jax.tree.map(lambda a, b, p=part: assert_array_equal(a[1:5], b[p]), whole, other)
     assert whole[1].num_steps[5] == 0  # frozen from the start
-    assert whole[1].num_steps[0] < 300
 
 
 def test_nested_vmap_and_mapped_options(x64):
@@ -96,7 +95,7 @@ def test_nested_vmap_and_mapped_options(x64):
         stepsize = nd.IController(first_step=first)
         return solve(logistic, 0.3, TIMES, (5.0,), rtol=rtol, stepsize=stepsize).stats.num_steps
 
-    counts = jax.vmap(steps)(jnp.array([1e-2, 1e-5, 1e-5]), jnp.array([0.1, 0.1, 1e-6]))
+    counts = jax.vmap(steps)(jnp.array([1e-1, 1e-3, 1e-3]), jnp.array([0.1, 0.1, 1e-6]))
     assert counts[0] < counts[1] < counts[2]
 
 
@@ -140,18 +139,13 @@ def test_scan_checkpoint_and_donation(x64):
 def test_export(x64, function):
     shape = jax.ShapeDtypeStruct((2,), jnp.float64)
     exported = jax.export.export(jax.jit(function))(shape)
-    again = jax.export.deserialize(exported.serialize())
+    assert "callback" not in exported.mlir_module()
     y0 = jnp.array([0.1, 0.3])
-    assert_allclose(again.call(y0), function(y0), rtol=1e-12)
-
-
-def test_no_host_callbacks():
-    text = jax.jit(jax.grad(total)).lower(jnp.ones(2)).as_text()
-    assert "callback" not in text
+    assert_allclose(exported.call(y0), function(y0), rtol=1e-12)
 
 
 def test_shard_map(x64):
-    mesh = jax.make_mesh((1,), ("data",))
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
     spec = PartitionSpec("data")
     y0 = jnp.array([[0.1], [0.3]])
     for function in (lambda y: rows(y)[-1], jax.grad(total), jax.vmap(jax.grad(total))):
@@ -194,21 +188,12 @@ def test_changed_values_compile_nothing(x64):
             rtol=rtol, atol=atol, stepsize=stepsize,
         )  # fmt: skip
 
-    assert compilations(
-        call,
-        lambda: call(y0=0.2),
-        lambda: call(rate=2.0),
-        lambda: call(t1=3.0),
-        lambda: call(rtol=1e-5),
-        lambda: call(atol=1e-8),
-        lambda: call(first=0.05),
-        lambda: call(at=0.25),
-        lambda: call(y0=np.float64(0.3), rate=np.float64(2)),
-    ) == [1, 0, 0, 0, 0, 0, 0, 0, 0] or _explain()
-
-
-def _explain():
-    pytest.fail("a solve was compiled anew although only values changed")
+    changes = [
+        dict(y0=0.2), dict(y0=np.float64(0.3)), dict(rate=2.0), dict(t1=3.0), dict(rtol=1e-5),
+        dict(rtol=np.float64(1e-3)), dict(atol=1e-4), dict(first=0.05), dict(at=0.25),
+    ]  # fmt: skip
+    calls = [functools.partial(call, **change) for change in changes]
+    assert compilations(call, *calls) == [1] + [0] * len(calls)
 
 
 def test_equal_functions_share_a_compilation(x64):

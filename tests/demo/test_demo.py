@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ def test_sections_follow_each_other_on_one_page(tmp_path):
     assert report == tmp_path / "new" / "folder" / "report.html"
     page = report.read_text()
     order = ["One &amp; only.", "About first", "About second", "Where the time went"]
+    page = page[page.index("</nav>") :]
     assert sorted(order, key=page.index) == order
     record = json.loads((report.parent / "metrics.json").read_text())
     assert record["sections"] == {"first": {"number": 1.5}, "second": {"number": 1.5}}
@@ -73,7 +75,8 @@ def test_a_terminal_gets_a_spinner_and_the_time():
     stages.begin("work")
     with stages.part("half"):
         pass
-    assert "  half: 0.0 s" in stream.getvalue().splitlines()
+    assert "half ..." in stream.getvalue()
+    assert re.fullmatch(r".*  half: \d\.\d s", stream.getvalue().splitlines()[-1])
 
 
 @pytest.fixture(scope="module")

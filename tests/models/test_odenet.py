@@ -1,12 +1,11 @@
 """The MNIST ODE-Net: sizes, shapes, objective, and its gradient through the adjoint."""
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import neurode as nd
 from neurode.models import ODENet, odenet
@@ -31,50 +30,43 @@ def test_unknown_downsampling_is_refused():
         ODENet(downsampling="pool", key=jax.random.key(0))
 
 
-def small(gradient, tolerance, channels=4):
-    return ODENet(
-        channels=channels,
-        classes=3,
-        solver=nd.Dopri5(),
-        rtol=tolerance,
-        atol=tolerance,
-        gradient=gradient,
-        key=jax.random.key(0),
-    )
+def small(gradient, **options):
+    return ODENet(channels=4, classes=3, gradient=gradient, key=jax.random.key(0), **options)
 
 
-@eqx.filter_jit
 def value_and_gradient(model, batch):
-    def loss(inputs):
-        model, probe = inputs
-        return odenet.objective(model, batch, jax.random.key(0), probe)
+    """Of the loss, with respect to the model and the probe."""
+    arrays, rest = eqx.partition(model, eqx.is_array)
 
-    return eqx.filter_value_and_grad(loss, has_aux=True)((model, jnp.zeros(())))
+    def loss(arrays, batch, probe):
+        return odenet.objective(eqx.combine(arrays, rest), batch, jax.random.key(0), probe)
+
+    compute = jax.value_and_grad(loss, argnums=(0, 2), has_aux=True)
+    return jax.jit(compute, compiler_options=QUICK_COMPILE)(arrays, batch, jnp.zeros(()))
 
 
-def test_adjoint_agrees_with_the_exact_gradient(x64):
-    """Of cross-entropy, accuracy and every weight; the adjoint's error is the tolerance's."""
-    batch = (jax.random.uniform(jax.random.key(1), (3, 12, 12)), jnp.array([2, 0, 1], jnp.uint8))
-    # The network has kinks (ReLU), so that the error falls slowly with the tolerance.
-    found = [value_and_gradient(small(g, 1e-7), batch) for g in (nd.Backsolve(), nd.Checkpointed())]
-    [((loss, metrics), (slope, evals)), ((loss2, metrics2), (slope2, evals2))] = found
+def test_objective_and_its_gradient(x64):
+    """The adjoint's gradient is the exact one's, to the tolerance; the rest is the same."""
+    images = jax.random.uniform(jax.random.key(1), (3, 10, 10))
+    batch = (images, jnp.array([2, 0, 1], jnp.uint8))
+    options = {"solver": nd.Bosh3(), "rtol": 1e-5, "atol": 1e-7}
+    found = [value_and_gradient(small(g, **options), batch) for g in (BACKSOLVE, EXACT)]
+    ((loss, metrics), (slope, evals)), ((loss2, metrics2), (slope2, evals2)) = found
     assert loss == loss2
-    logits, _ = small(nd.Direct(), 1e-7)(batch[0])
-    log_p = np.asarray(jax.nn.log_softmax(logits))
-    np.testing.assert_allclose(loss, -np.mean(log_p[[0, 1, 2], [2, 0, 1]]), rtol=1e-12)
-    assert metrics["accuracy"] == np.mean(log_p.argmax(1) == [2, 0, 1])
-    assert metrics["nfe_forward"] == metrics2["nfe_forward"] > 20
+    assert metrics == metrics2
+    assert metrics["nfe_forward"] > 20
     assert evals > 20
     assert evals2 > 20
-    ours, exact = (
-        jnp.concatenate([x.ravel() for x in jax.tree.leaves(s)]) for s in (slope, slope2)
-    )
-    assert float(jnp.linalg.norm(ours - exact)) < 1e-3 * float(jnp.linalg.norm(exact))
+    ours, exact = (ravel_pytree(s)[0] for s in (slope, slope2))
+    assert float(jnp.linalg.norm(ours - exact)) < 1e-2 * float(jnp.linalg.norm(exact))
+    logits, stats = jax.jit(small(EXACT, **options), compiler_options=QUICK_COMPILE)(images)
+    log_p = np.asarray(jax.nn.log_softmax(logits))
+    np.testing.assert_allclose(loss, -np.mean(log_p[[0, 1, 2], [2, 0, 1]]), rtol=1e-9)
+    assert metrics["accuracy"] == np.mean(log_p.argmax(1) == [2, 0, 1])
+    assert metrics["nfe_forward"] == stats.num_f_evals
 
 
-def test_channels_last_or_no_channels():
-    model = small(nd.Backsolve(), 1e-2)
-    images = jax.random.uniform(jax.random.key(1), (2, 12, 12))
-    np.testing.assert_array_equal(model(images)[0], model(images[..., None])[0])
-    loose = dataclasses.replace(model, block=dataclasses.replace(model.block, rtol=1.0, atol=1.0))
-    assert loose(images)[1].num_f_evals < model(images)[1].num_f_evals
+def test_images_may_have_a_channel_axis():
+    model = small(EXACT, in_channels=2)
+    images = jax.ShapeDtypeStruct((3, 10, 12, 2), jnp.float32)
+    assert eqx.filter_eval_shape(model, images)[0].shape == (3, 3)

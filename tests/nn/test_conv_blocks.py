@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,11 +22,12 @@ def draw(shape, seed=0):
     return jax.random.normal(jax.random.key(seed), shape)
 
 
-@pytest.mark.parametrize(("channels", "groups"), [(6, 3), (4, 4), (5, 1)])
+@pytest.mark.parametrize(("channels", "groups"), [(6, 3), (4, 4)])
 def test_group_norm_is_its_definition(x64, channels, groups):
     x = 3 + 2 * draw((4, 5, 3, channels))
     norm = GroupNorm(channels, groups)
-    norm = dataclasses.replace(norm, scale=draw((channels,), 1), shift=draw((channels,), 2))
+    weights = draw((channels,), 1), draw((channels,), 2)
+    norm = eqx.tree_at(lambda norm: (norm.scale, norm.shift), norm, weights)
     parts = np.asarray(x).reshape(4, 5, 3, groups, -1)
     mean = parts.mean((0, 1, 4), keepdims=True)
     variance = parts.var((0, 1, 4), keepdims=True)
@@ -50,8 +52,8 @@ def test_residual_block():
     x = draw((5, 5, 2, 4))
     plain = ResidualBlock(4, 4, key=jax.random.key(0))
     assert plain.shortcut is None
-    still = dataclasses.replace(plain.conv2, kernel=jnp.zeros_like(plain.conv2.kernel))
-    np.testing.assert_array_equal(dataclasses.replace(plain, conv2=still)(x), x)
+    still = eqx.tree_at(lambda block: block.conv2.kernel, plain, replace_fn=jnp.zeros_like)
+    np.testing.assert_array_equal(still(x), x)
     assert float(jnp.abs(plain(x) - x).max()) > 0.01
     assert ResidualBlock(4, 6, stride=2, key=jax.random.key(0))(x).shape == (3, 3, 2, 6)
 

@@ -1,16 +1,16 @@
 """The report of `neurode fit dynamics`: the data, the fit, the forecast, and how it was found."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from neurode.data import Table
 from neurode.demo.forecasts import LAST, MEAN, measure_errors, spell_losers, spell_verdict
+from neurode.demo.learning import average_history
 from neurode.estimators import NeuralODE
 from neurode.report import (
     Curve,
-    LearningCurve,
     Page,
     Portrait,
     draw_errors,
@@ -24,7 +24,20 @@ from neurode.store import saving
 MODEL = "model"
 _SERIES, _VARIABLES = 4, 6  # drawn; a page is for looking at
 _CURVE_POINTS = 400
-_POINTS = 200  # of a learning curve
+
+
+class _Series(NamedTuple):
+    """One series as it is drawn: what was learned, what was held out, and the model's curve."""
+
+    label: str
+    learned: Table
+    held_out: Table | None
+    times: np.ndarray
+    curve: np.ndarray
+
+    def at(self, table: Table) -> np.ndarray:
+        """The model's values at the times of a table, [m, d]."""
+        return self.curve[np.searchsorted(self.times, table.times)]
 
 
 def write_report(
@@ -45,15 +58,15 @@ def write_report(
     Raises:
         SaveError: it could not be written.
     """
-    shown = _predict_curves(model, learned, held_out)
+    shown = _follow(model, learned, held_out)
     page = Page(
         f"Dynamics of {learned.source}",
         f"{'A network' if model.estimates_ is None else 'An ODE'} for "
         f"{', '.join(learned.names)}, learned from {_spell_size(learned)}.",
     )
-    _write_summary(page, model, learned)
+    _write_summary(page, model, shown)
     if held_out is not None and np.isfinite(held_out.values).any():
-        _write_forecast(page, model, learned, held_out)
+        _write_forecast(page, learned, held_out, shown)
     _write_fits(page, learned, shown)
     if model.estimates_ is not None:
         _write_parameters(page, model)
@@ -64,38 +77,54 @@ def write_report(
         return page.write(out, command=command, seconds=model.stats_["seconds"])
 
 
-def _write_summary(page: Page, model: NeuralODE, learned: Table) -> None:
-    whole = model.score(learned)
+def _follow(model: NeuralODE, learned: Table, held_out: Table | None) -> list[_Series]:
+    """Each series with the model's curve through all its times, in one prediction."""
+    series, later = learned.split(), {} if held_out is None else held_out.split()
+    times = []
+    for label, part in series.items():
+        observed = (
+            np.concatenate([part.times, later[label].times]) if label in later else part.times
+        )
+        dense = np.linspace(observed[0], observed[-1], _CURVE_POINTS)
+        times.append(np.union1d(dense, observed))
+    curves = [np.asarray(curve) for curve in model.predict(times)]
+    return [
+        _Series(label, part, later.get(label), t, curve)
+        for (label, part), t, curve in zip(series.items(), times, curves, strict=True)
+    ]
+
+
+def _write_summary(page: Page, model: NeuralODE, shown: list[_Series]) -> None:
+    truth = np.concatenate([series.learned.values for series in shown])
+    fitted = np.concatenate([series.at(series.learned) for series in shown])
+    errors = measure_errors(fitted, truth)
+    facts = {
+        f"rms error of {n}, fitted": format_number(e, 3)
+        for n, e in zip(model.names_, errors, strict=False)
+    }
     page.summary.facts(
-        {
-            "R² on what it was fitted to": format_number(whole, 3),
-            "residual sd" + (" of the logarithm" if model.transform == "log" else ""): ", ".join(
-                f"{name} {format_number(float(sd), 3)}"
-                for name, sd in zip(model.names_, model.noise_, strict=True)
-            ),
-            "steps": model.stats_["steps"],
-        },
-        big=True,
+        dict(list(facts.items())[:_VARIABLES]) | {"steps": model.stats_["steps"]}, big=True
     )
     if not model.stats_["converged"]:
         page.summary.note("The search for the parameters had not converged.", "warning")
 
 
-def _write_forecast(page: Page, model: NeuralODE, learned: Table, held_out: Table) -> None:
+def _write_forecast(page: Page, learned: Table, held_out: Table, shown: list[_Series]) -> None:
     """Errors on the times held out, against the last value seen and the mean of what was seen."""
-    series = learned.split()
-    later = held_out.split()
-    predicted = dict(zip(series, _predict(model, series, later), strict=True))
     forecasts: dict[str, list[np.ndarray]] = {MODEL: [], LAST: [], MEAN: []}
-    for label, part in later.items():
-        past = series[label].values
-        forecasts[MODEL].append(predicted[label])
-        forecasts[LAST].append(np.tile(_last_values(past), (len(part.times), 1)))
-        forecasts[MEAN].append(np.tile(_means(past), (len(part.times), 1)))
-    truth = np.concatenate([part.values for part in later.values()])
-    errors = {name: measure_errors(np.concatenate(f), truth) for name, f in forecasts.items()}
+    truth = []
+    for series in shown:
+        if series.held_out is not None:
+            past, count = series.learned.values, len(series.held_out.times)
+            truth.append(series.held_out.values)
+            forecasts[MODEL].append(series.at(series.held_out))
+            forecasts[LAST].append(np.tile(_last_values(past), (count, 1)))
+            forecasts[MEAN].append(np.tile(_means(past), (count, 1)))
+    errors = {
+        name: measure_errors(np.concatenate(made), np.concatenate(truth))
+        for name, made in forecasts.items()
+    }
     groups = [*learned.names, "all"]
-    rows = np.array(list(errors.values()))
     naive = {name: errors[name] for name in (LAST, MEAN)}
     verdict = spell_verdict(
         {f"the {MODEL}": float(errors[MODEL][-1])}, {n: float(e[-1]) for n, e in naive.items()}
@@ -110,13 +139,13 @@ def _write_forecast(page: Page, model: NeuralODE, learned: Table, held_out: Tabl
         section.figure(
             draw_errors(
                 list(errors),
-                rows,
+                np.array(list(errors.values())),
                 groups=groups,
                 roles=["model", "baseline", "baseline"],
                 error_label="error",
             ),
             "forecast-errors",
-            "Root mean square errors on the times held out.",
+            "Root mean square errors on the times held out; the smallest is in bold.",
         )
     section.table(
         ["forecast", *groups],
@@ -125,30 +154,6 @@ def _write_forecast(page: Page, model: NeuralODE, learned: Table, held_out: Tabl
         best={group: "min" for group in groups},
         digits=3,
     )
-
-
-class _Series(NamedTuple):
-    """One series as it is drawn: what was learned, what was held out, and the model's curve."""
-
-    label: str
-    learned: Table
-    held_out: Table | None
-    times: np.ndarray
-    curve: np.ndarray
-
-
-def _predict_curves(model: NeuralODE, learned: Table, held_out: Table | None) -> list[_Series]:
-    series, later = learned.split(), {} if held_out is None else held_out.split()
-    ends = [later.get(label, part).times[-1] for label, part in series.items()]
-    times = [
-        np.linspace(part.times[0], end, _CURVE_POINTS)
-        for part, end in zip(series.values(), ends, strict=True)
-    ]
-    curves = [np.asarray(curve) for curve in model.predict(times)]
-    return [
-        _Series(label, part, later.get(label), t, curve)
-        for (label, part), t, curve in zip(series.items(), times, curves, strict=True)
-    ]
 
 
 def _write_fits(page: Page, learned: Table, shown: list[_Series]) -> None:
@@ -217,34 +222,14 @@ def _write_phase(page: Page, learned: Table, shown: list[_Series]) -> None:
 
 
 def _write_training(page: Page, model: NeuralODE) -> None:
-    history = model.history_
-    starts = np.arange(0, len(history["step"]), -(-len(history["step"]) // _POINTS))
-    counts = np.diff([*starts, len(history["step"])])
-    means = {
-        name: np.add.reduceat(history[name], starts) / counts
-        for name in ("step", "loss", "nfe_forward", "nfe_backward")
-    }
-    goes_back = history["nfe_backward"].any()
-    curve = LearningCurve(
-        means["step"],
-        means["loss"],
-        MODEL,
-        nfe_forward=means["nfe_forward"],
-        nfe_backward=means["nfe_backward"] if goes_back else None,
-    )
-    each = f" Means of {counts[0]} steps each." if counts[0] > 1 else ""
+    curve, each = average_history(model.history_, MODEL)
+    means = f" Means of {each} steps each." if each > 1 else ""
     page.section("Training").figure(
         draw_training([curve]),
         "training",
         "Left: the mean square error, in units of the variables' variance. Right: evaluations of "
-        f"the vector field per trajectory.{each}",
+        f"the vector field per trajectory.{means}",
     )
-
-
-def _predict(model: NeuralODE, series: dict[str, Table], later: dict[str, Table]) -> list[Any]:
-    """Predictions of every series where it was held out, or where it was learned if nowhere."""
-    times = [later.get(label, part).times for label, part in series.items()]
-    return [np.asarray(values) for values in model.predict(times)]
 
 
 def _last_values(values: np.ndarray) -> np.ndarray:

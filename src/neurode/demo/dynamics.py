@@ -96,9 +96,28 @@ def fit_models(stages: Stages, *, seed: int = 0, effort: float = 1.0) -> Finding
 
 
 def _examine(name: str, estimator: NeuralODE, table: Table, plot_times: np.ndarray) -> Model:
+    """Follow a fitted model through all years, at the tolerance and in the precision of its fit."""
+    scaling, dtype = estimator.scaling_, estimator.dtype_
+    with jax.enable_x64(dtype == "float64"):
+        solution = solve(
+            estimator.field_,
+            jnp.asarray(scaling.states(estimator.initial_[0]), dtype),
+            jnp.asarray(scaling.times(plot_times), dtype),
+            rtol=estimator.rtol,
+            atol=estimator.atol,
+        )
+    stats = solution.stats
+    work = {
+        "precision": dtype,
+        "tolerance": estimator.rtol,
+        "steps": int(stats.num_steps),
+        "accepted": int(stats.num_accepted),
+        "rejected": int(stats.num_rejected),
+        "evaluations": int(stats.num_f_evals),
+    }
+    curve = scaling.values(np.asarray(solution.ys, np.float64))
     field = _sample_field(estimator, 1.15 * table.values.max(axis=0))
-    work = _count_work(estimator, table.times)
-    return Model(name, estimator, np.asarray(estimator.predict(plot_times)), field, work)
+    return Model(name, estimator, curve, field, work)
 
 
 def _sample_field(estimator: NeuralODE, ends: np.ndarray) -> VectorField:
@@ -110,27 +129,6 @@ def _sample_field(estimator: NeuralODE, ends: np.ndarray) -> VectorField:
         rates = jax.vmap(estimator.field_, (None, 0))(0.0, jnp.asarray(states, dtype))
     rates = (np.asarray(rates) * scaling.scale / scaling.span).reshape(_GRID, _GRID, 2)
     return VectorField(x, y, rates[..., 0], rates[..., 1])
-
-
-def _count_work(estimator: NeuralODE, times: np.ndarray) -> dict[str, Any]:
-    """What one solve over all years takes, at the tolerance of the fit and in its precision."""
-    scaling, dtype = estimator.scaling_, estimator.dtype_
-    with jax.enable_x64(dtype == "float64"):
-        stats = solve(
-            estimator.field_,
-            jnp.asarray(scaling.states(estimator.initial_[0]), dtype),
-            jnp.asarray(scaling.times(times), dtype),
-            rtol=estimator.rtol,
-            atol=estimator.atol,
-        ).stats
-    return {
-        "precision": dtype,
-        "tolerance": estimator.rtol,
-        "steps": int(stats.num_steps),
-        "accepted": int(stats.num_accepted),
-        "rejected": int(stats.num_rejected),
-        "evaluations": int(stats.num_f_evals),
-    }
 
 
 def _find_spread(estimator: NeuralODE, times: np.ndarray, observed: np.ndarray) -> np.ndarray:

@@ -6,10 +6,10 @@ import numpy as np
 
 from neurode.demo.dynamics_findings import Dial, Findings
 from neurode.demo.forecasts import SEASONAL, spell_losers, spell_verdict
+from neurode.demo.learning import average_history
 from neurode.demo.section import SectionResult
 from neurode.report import (
     Curve,
-    LearningCurve,
     Page,
     Panel,
     Portrait,
@@ -33,7 +33,6 @@ d hare / dt =  alpha · hare − beta · hare · lynx
 d lynx / dt = −gamma · lynx + delta · hare · lynx"""
 ROLES = ("second", "model")
 SOLVER_ROLES = ("second", "model", "third")
-_POINTS = 150  # of a learning curve
 _ACCURACY = 1e-6  # at which solvers are compared
 
 
@@ -233,7 +232,10 @@ def _write_phase(page: Page, found: Findings) -> None:
 def _write_training(page: Page, found: Findings) -> None:
     equations, network = (model.estimator for model in found.models)
     stats, history = equations.stats_, network.history_
-    per_point = -(-len(history["step"]) // _POINTS)
+    (first, _), (second, each) = (
+        average_history(model.estimator.history_, model.name, role)
+        for model, role in zip(found.models, ROLES, strict=True)
+    )
     forward, backward = (np.mean(history[f"nfe_{w}"][-50:]) for w in ("forward", "backward"))
     page.section("Training: loss and function evaluations").text(
         f"**Lotka-Volterra**: {stats['steps']} steps of Levenberg-Marquardt"
@@ -241,7 +243,7 @@ def _write_training(page: Page, found: Findings) -> None:
         f"{_spell(equations.rtol)} in double precision. Each solves the equations and their "
         "sensitivities together, so there is no backward pass."
     ).figure(
-        draw_training([_learning_curve(found, 0, 1)]),
+        draw_training([first]),
         "training-lotka-volterra",
         "Loss: the mean square error, in units of each animal's variance.",
     ).text(
@@ -249,26 +251,10 @@ def _write_training(page: Page, found: Findings) -> None:
         f"{_spell(network.rtol)} in single precision. At the end, a step takes {forward:.0f} "
         f"evaluations of the network forwards and {backward:.0f} backwards."
     ).figure(
-        draw_training([_learning_curve(found, 1, per_point)]),
+        draw_training([second]),
         "training-neural-network",
-        f"Means of {per_point} steps each. During the first {network.curriculum:.0%} of the steps "
+        f"Means of {each} steps each. During the first {network.curriculum:.0%} of the steps "
         f"the fitted years grow from a few to all {found.seen}, and the loss may rise with them.",
-    )
-
-
-def _learning_curve(found: Findings, which: int, per_point: int) -> LearningCurve:
-    model, history = found.models[which], found.models[which].estimator.history_
-    starts = np.arange(0, len(history["step"]), per_point)
-    counts = np.diff([*starts, len(history["step"])])
-    means = {name: np.add.reduceat(history[name], starts) / counts for name in history}
-    goes_back = history["nfe_backward"].any()
-    return LearningCurve(
-        means["step"],
-        means["loss"],
-        model.name,
-        ROLES[which],
-        means["nfe_forward"],
-        means["nfe_backward"] if goes_back else None,
     )
 
 
@@ -279,7 +265,7 @@ def _write_solver(page: Page, found: Findings) -> None:
         for model in found.models
     ]
     tolerances = found.dials[0].tolerances
-    pairs = list(zip(found.dials, SOLVER_ROLES, strict=True))
+    pairs = list(zip(found.dials, SOLVER_ROLES, strict=False))
     by_tolerance = [Curve(d.tolerances, d.errors, d.name, role) for d, role in pairs]
     by_work = [Curve(d.evaluations, d.errors, d.name, role) for d, role in pairs]
     line = Curve(tolerances, tolerances, "error = tolerance", "baseline")
