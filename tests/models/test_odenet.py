@@ -9,18 +9,21 @@ from jax.flatten_util import ravel_pytree
 
 import neurode as nd
 from neurode.models import ODENet, odenet
+from nn.quick import build, quick_jit
+
+BACKSOLVE, EXACT = nd.Backsolve(), nd.Checkpointed()
 
 
 @pytest.mark.parametrize(("downsampling", "count"), [("res", 232_970), ("conv", 208_266)])
 def test_parameters_and_logits_of_the_papers_network(downsampling, count):
-    def build():
+    def make():
         return ODENet(downsampling=downsampling, key=jax.random.key(0))
 
-    model = eqx.filter_eval_shape(build)
+    model = eqx.filter_eval_shape(make)
     arrays = [x for x in jax.tree.leaves(model) if isinstance(x, jax.ShapeDtypeStruct)]
     assert sum(x.size for x in arrays) == count
     images = jax.ShapeDtypeStruct((5, 28, 28), jnp.float32)
-    logits, stats = eqx.filter_eval_shape(lambda images: build()(images), images)
+    logits, stats = eqx.filter_eval_shape(lambda images: make()(images), images)
     assert logits.shape == (5, 10)
     assert stats.num_f_evals.shape == ()
 
@@ -31,7 +34,8 @@ def test_unknown_downsampling_is_refused():
 
 
 def small(gradient, **options):
-    return ODENet(channels=4, classes=3, gradient=gradient, key=jax.random.key(0), **options)
+    options |= {"channels": 4, "classes": 3, "gradient": gradient}
+    return build(lambda: ODENet(key=jax.random.key(0), **options))
 
 
 def value_and_gradient(model, batch):
@@ -42,14 +46,14 @@ def value_and_gradient(model, batch):
         return odenet.objective(eqx.combine(arrays, rest), batch, jax.random.key(0), probe)
 
     compute = jax.value_and_grad(loss, argnums=(0, 2), has_aux=True)
-    return jax.jit(compute, compiler_options=QUICK_COMPILE)(arrays, batch, jnp.zeros(()))
+    return quick_jit(compute)(arrays, batch, jnp.zeros(()))
 
 
-def test_objective_and_its_gradient(x64):
-    """The adjoint's gradient is the exact one's, to the tolerance; the rest is the same."""
+def test_adjoint_gives_the_exact_gradient(x64):
+    """To about the tolerance, for every weight; evaluations are counted in both directions."""
     images = jax.random.uniform(jax.random.key(1), (3, 10, 10))
     batch = (images, jnp.array([2, 0, 1], jnp.uint8))
-    options = {"solver": nd.Bosh3(), "rtol": 1e-5, "atol": 1e-7}
+    options = {"solver": nd.HeunEuler(), "rtol": 1e-4, "atol": 1e-6}
     found = [value_and_gradient(small(g, **options), batch) for g in (BACKSOLVE, EXACT)]
     ((loss, metrics), (slope, evals)), ((loss2, metrics2), (slope2, evals2)) = found
     assert loss == loss2
@@ -58,12 +62,21 @@ def test_objective_and_its_gradient(x64):
     assert evals > 20
     assert evals2 > 20
     ours, exact = (ravel_pytree(s)[0] for s in (slope, slope2))
+    assert float(jnp.linalg.norm(exact)) > 1e-2
     assert float(jnp.linalg.norm(ours - exact)) < 1e-2 * float(jnp.linalg.norm(exact))
-    logits, stats = jax.jit(small(EXACT, **options), compiler_options=QUICK_COMPILE)(images)
-    log_p = np.asarray(jax.nn.log_softmax(logits))
-    np.testing.assert_allclose(loss, -np.mean(log_p[[0, 1, 2], [2, 0, 1]]), rtol=1e-9)
-    assert metrics["accuracy"] == np.mean(log_p.argmax(1) == [2, 0, 1])
-    assert metrics["nfe_forward"] == stats.num_f_evals
+
+
+def test_objective_is_cross_entropy():
+    logits = jnp.array([[0.0, 0, 3], [1, 0, 0], [2, 2, 0], [0, 5, 0]])
+    labels = jnp.array([2, 0, 2, 1], jnp.uint8)
+
+    def model(images, probe):
+        return logits + images, nd.Stats(*(jnp.asarray(n) for n in (4, 3, 1, 26)))
+
+    loss, metrics = odenet.objective(model, (jnp.float32(7), labels), None, jnp.zeros(()))
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(loss, -np.log(p[[0, 1, 2, 3], [2, 0, 2, 1]]).mean(), rtol=1e-6)
+    assert metrics == {"accuracy": 0.75, "nfe_forward": 26}
 
 
 def test_images_may_have_a_channel_axis():

@@ -38,9 +38,9 @@ def test_values_by_name():
     p = Parameters(alpha=1.0, beta=2.0)
     assert p.alpha == p["alpha"] == 1.0
     with pytest.raises(UnknownParameter, match="asks for a parameter 'gamma'.*alpha, beta"):
-        p.gamma
+        _ = p.gamma
     with pytest.raises(UnknownParameter, match="asks for a parameter 'gamma'"):
-        p["gamma"]
+        _ = p["gamma"]
 
 
 def test_they_are_a_pytree_and_can_be_copied():

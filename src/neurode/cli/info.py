@@ -34,6 +34,7 @@ def info() -> None:
       neurode info
     """
     import jax
+    import jax.numpy as jnp
 
     import neurode
 
@@ -42,7 +43,9 @@ def info() -> None:
         "python": f"{platform.python_version()} on {platform.platform(terse=True)}",
         **{name: find_version(name) for name in PACKAGES},
         "devices": describe_devices(jax.devices()),
-        "float64": "on" if jax.config.jax_enable_x64 else "off (JAX_ENABLE_X64=1 turns it on)",
+        "float64": "on"
+        if jnp.result_type(float) == "float64"
+        else "off (JAX_ENABLE_X64=1 turns it on)",
         **{f"[{extra}]": describe_extra(extra, modules) for extra, modules in EXTRAS.items()},
     }
     width = max(map(len, lines))

@@ -1,7 +1,6 @@
 """The lynx and the hare: a model of the textbook and a network, fitted to the same years."""
 
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -126,19 +125,23 @@ def _sample_field(estimator: NeuralODE, ends: np.ndarray) -> VectorField:
     x, y = (np.linspace(end / _GRID, end, _GRID) for end in ends)
     states = scaling.states(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
     with jax.enable_x64(dtype == "float64"):
-        rates = jax.vmap(estimator.field_, (None, 0))(0.0, jnp.asarray(states, dtype))
+        rates = jax.vmap(estimator.field_, (None, 0))(
+            jnp.zeros((), dtype), jnp.asarray(states, dtype)
+        )
     rates = (np.asarray(rates) * scaling.scale / scaling.span).reshape(_GRID, _GRID, 2)
     return VectorField(x, y, rates[..., 0], rates[..., 1])
 
 
 def _find_spread(estimator: NeuralODE, times: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """The standard deviation of Lotka-Volterra's curve, [m, d]."""
-    names = estimator.estimates_.names
+    estimates = estimator.estimates_
+    assert estimates is not None
+    names = estimates.names
 
     def predict(unknowns):
         parameters = Parameters(zip(names, unknowns, strict=False))
         return solve(
-            lambda t, y, p: lotka_volterra(t, y, p),
+            lotka_volterra,
             unknowns[len(names) :],
             times,
             (parameters,),
@@ -148,7 +151,7 @@ def _find_spread(estimator: NeuralODE, times: np.ndarray, observed: np.ndarray) 
         ).ys
 
     with jax.enable_x64(True):
-        fitted = np.concatenate([estimator.estimates_.values, estimator.initial_[0]])
+        fitted = np.concatenate([estimates.values, estimates.initial[0]])
         slopes = np.asarray(jax.jit(jax.jacfwd(predict))(jnp.asarray(fitted)))
     return propagate_errors(slopes, observed, estimator.noise_)
 

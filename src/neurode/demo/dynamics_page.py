@@ -172,7 +172,7 @@ def _write_parameters(page: Page, found: Findings) -> None:
     estimates = found.models[0].estimator.estimates_
     assert estimates is not None
     rows = [
-        [f"`{name}`", value, error, *interval, MEANINGS[name]]
+        [f"`{name}`", value, error, *interval]
         for name, value, error, interval in zip(
             estimates.names,
             estimates.values,
@@ -186,12 +186,13 @@ def _write_parameters(page: Page, found: Findings) -> None:
     )
     for name, value, error in starts:
         half = found.reach * error
-        year = f"{found.table.times[0]:.0f}"
-        rows.append([name, value, error, value - half, value + half, f"in {year}, {UNIT}"])
+        label = f"{name} in {found.table.times[0]:.0f}"
+        rows.append([label, value, error, value - half, value + half])
     hare, lynx = estimates.noise
     values = dict(zip(estimates.names, estimates.values, strict=True))
     section = page.section("The parameters of Lotka-Volterra")
-    section.table(["", "estimate", "standard error", "95% from", "to", "meaning"], rows, digits=3)
+    section.table(["", "estimate", "standard error", "95% from", "to"], rows, digits=3)
+    section.facts({f"`{name}`": meaning for name, meaning in MEANINGS.items()})
     section.text(
         f"{estimates.num_observations} observations, {estimates.num_unknowns} unknowns. The data "
         f"scatter around the curve by {hare:.1f} (hare) and {lynx:.1f} (lynx) {UNIT}. In "
@@ -232,6 +233,7 @@ def _write_phase(page: Page, found: Findings) -> None:
 def _write_training(page: Page, found: Findings) -> None:
     equations, network = (model.estimator for model in found.models)
     stats, history = equations.stats_, network.history_
+    tolerances = [_spell(model.work["tolerance"]) for model in found.models]
     (first, _), (second, each) = (
         average_history(model.estimator.history_, model.name, role)
         for model, role in zip(found.models, ROLES, strict=True)
@@ -240,16 +242,16 @@ def _write_training(page: Page, found: Findings) -> None:
     page.section("Training: loss and function evaluations").text(
         f"**Lotka-Volterra**: {stats['steps']} steps of Levenberg-Marquardt"
         f"{'' if stats['converged'] else ', which had not converged,'} at a tolerance of "
-        f"{_spell(equations.rtol)} in double precision. Each solves the equations and their "
-        "sensitivities together, so there is no backward pass."
+        f"{tolerances[0]} in double precision. Each solves the equations and their sensitivities "
+        "together, so there is no backward pass."
     ).figure(
         draw_training([first]),
         "training-lotka-volterra",
         "Loss: the mean square error, in units of each animal's variance.",
     ).text(
         f"**The network**: {format_number(len(history['step']))} steps of AdamW at a tolerance of "
-        f"{_spell(network.rtol)} in single precision. At the end, a step takes {forward:.0f} "
-        f"evaluations of the network forwards and {backward:.0f} backwards."
+        f"{tolerances[1]} in single precision. At the end, a step takes {forward:.0f} evaluations "
+        f"of the network forwards and {backward:.0f} backwards."
     ).figure(
         draw_training([second]),
         "training-neural-network",

@@ -27,7 +27,7 @@ def average_history(
     count = len(history["step"])
     each = -(-count // points)
     starts = np.arange(0, count, each)
-    sizes = np.diff([*starts, count])
+    sizes = np.diff(np.append(starts, count))
     step, loss, forward, backward = (np.add.reduceat(history[n], starts) / sizes for n in _DRAWN)
     curve = LearningCurve(
         step,

@@ -16,7 +16,7 @@ from neurode.estimators.inference import Estimates, tabulate
 from neurode.estimators.network import Schedule, fit_network
 from neurode.estimators.odes import FittedODE, trace_field, trace_ode
 from neurode.estimators.saving import write_model
-from neurode.estimators.scaling import Scaling, apply
+from neurode.estimators.scaling import Scaling, apply, magnitudes
 from neurode.estimators.series import first_states, observed_values, read_series
 from neurode.estimators.settings import check_settings, read_bounds
 from neurode.estimators.shooting import fit_parameters
@@ -286,6 +286,7 @@ class NeuralODE(Estimator):
         self._adopt(found.estimates)
         self.dtype_ = "float64"
         self.scaling_ = Scaling.identity(len(series.names))
+        self.magnitude_ = magnitudes(observed_values(series))
         self.history_ = found.history
         self.stats_ = {
             "steps": len(found.history["step"]) - 1,
@@ -308,10 +309,11 @@ class NeuralODE(Estimator):
         self, series: SeriesBatch, first: np.ndarray, run: str | Path | None, resume: bool
     ) -> None:
         d, key = len(series.names), self._key()
+        ys = observed_values(series)
         scaling = Scaling(self.transform, np.zeros(d), np.ones(d))
         if self.standardize:
-            ts = np.asarray(series.ts, np.float64)
-            scaling = Scaling.standardise(ts, observed_values(series), self.transform)
+            scaling = Scaling.standardise(np.asarray(series.ts, float), ys, self.transform)
+        self.magnitude_ = magnitudes(scaling.states(ys))
         field = self.field
         if field is None:
             field = MLPField(
@@ -340,6 +342,7 @@ class NeuralODE(Estimator):
             series,
             first,
             scaling,
+            self.magnitude_,
             is_learned=self.initial == "learned",
             options=self._options(),
             schedule=Schedule(
@@ -376,7 +379,7 @@ class NeuralODE(Estimator):
         )
 
     def _fitted(self) -> Fitted:
-        return Fitted(self.field_, self.scaling_, self._options(), self.dtype_)
+        return Fitted(self.field_, self.scaling_, self.magnitude_, self._options(), self.dtype_)
 
     def _residual_spread(self, series: SeriesBatch) -> np.ndarray:
         rows = [series.unpad(i) for i in range(len(series))]

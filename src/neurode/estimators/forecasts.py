@@ -21,12 +21,14 @@ class Fitted(NamedTuple):
     Attributes:
         field: f(s, z) in scaled units.
         scaling: between these and the user's.
+        magnitude: the typical size of each variable in scaled units, [d].
         options: how it is solved.
         dtype: of its states, "float32" or "float64".
     """
 
     field: Callable
     scaling: Scaling
+    magnitude: np.ndarray
     options: SolveOptions
     dtype: str
 
@@ -106,16 +108,23 @@ def forecast(
         ]
         if not any(len(index) for index in chosen):
             continue
-        # Padded to a power of two, so that another number of times finds the same program.
-        width = 1 << max(len(index) for index in chosen).bit_length()
-        padded = np.repeat(start_times[:, None], width, axis=1)
+        # Padded to powers of two, so that other numbers of times or trajectories find the same
+        # program. A trajectory added begins and ends at once.
+        width, count = _bucket(1 + max(len(index) for index in chosen)), _bucket(len(rows))
+        padded = np.full((count, width), start_times[0])
+        padded[: len(rows)] = start_times[:, None]
         for i, index in enumerate(chosen):
             padded[i, 1 : len(index) + 1] = rows[i][index]
             padded[i, len(index) + 1 :] = padded[i, len(index)]
-        values = _solve(fitted, initial, padded)
+        spare = np.repeat(initial[:1], count - len(rows), axis=0)
+        values = _solve(fitted, np.concatenate([initial, spare]), padded)
         for i, index in enumerate(chosen):
             results[i][index] = values[i, 1 : len(index) + 1]
     return results
+
+
+def _bucket(count: int) -> int:
+    return 1 << (count - 1).bit_length()
 
 
 def _solve(fitted: Fitted, initial: np.ndarray, ts: np.ndarray) -> np.ndarray:
@@ -127,6 +136,7 @@ def _solve(fitted: Fitted, initial: np.ndarray, ts: np.ndarray) -> np.ndarray:
             hoist(fitted.field, (time, state)),  # found again by what it computes
             jnp.asarray(scaling.states(initial), dtype),
             jnp.asarray(scaling.times(ts), dtype),
+            jnp.asarray(fitted.magnitude, dtype),
             fitted.options,
         )
         status, states = np.asarray(solved.status), np.asarray(solved.states, np.float64)
@@ -144,8 +154,8 @@ def _solve(fitted: Fitted, initial: np.ndarray, ts: np.ndarray) -> np.ndarray:
 
 
 @eqx.filter_jit
-def _solve_compiled(field, initial, ts, options):
-    return solve_trajectories(field, initial, ts, options)
+def _solve_compiled(field, initial, ts, magnitude, options):
+    return solve_trajectories(field, initial, ts, options, magnitude=magnitude)
 
 
 def coefficient_of_determination(

@@ -15,6 +15,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from neurode.models.likelihoods import GaussianNoise
 
+MOST_ITERATIONS = 1000
+"""Of one search; its records have room for no more."""
+
 _FIRST_DAMPING = 1e-3
 _LEAST_DAMPING = 1e-10
 _MOST_DAMPING = 1e12
@@ -90,7 +93,7 @@ def minimise(
     noise: GaussianNoise,
     shared: Float[Array, " k"],
     local: Float[Array, "n q"],
-    max_iterations: int,
+    max_iterations: Int[Array, ""] | int,
 ) -> Found:
     """Maximise the likelihood of the residuals; jittable, and vmappable over data sets.
 
@@ -102,7 +105,7 @@ def minimise(
         noise: their likelihood.
         shared: where to start.
         local: where to start.
-        max_iterations: steps tried at most.
+        max_iterations: steps tried at most, up to `MOST_ITERATIONS`.
 
     Returns:
         What was found; its loss is infinite if there are no finite residuals at the start.
@@ -119,8 +122,8 @@ def minimise(
         loss=infinite,
         to_gain=infinite,
         iterations=jnp.asarray(-1, jnp.int32),
-        evaluations=jnp.zeros((max_iterations + 1,), jnp.int32),
-        losses=jnp.full((max_iterations + 1,), jnp.nan, shared.dtype),
+        evaluations=jnp.zeros((MOST_ITERATIONS + 1,), jnp.int32),
+        losses=jnp.full((MOST_ITERATIONS + 1,), jnp.nan, shared.dtype),
     )
     zero, damping, growth = (jnp.asarray(x, shared.dtype) for x in (0.0, _FIRST_DAMPING, 2.0))
     start = _State(found, (shared, local), zero, damping, growth, jnp.asarray(False))

@@ -86,6 +86,7 @@ def fit_network(
     series: SeriesBatch,
     first: np.ndarray,
     scaling: Scaling,
+    magnitude: np.ndarray,
     *,
     is_learned: bool,
     options: SolveOptions,
@@ -103,6 +104,7 @@ def fit_network(
         series: what was observed.
         first: the first state of each trajectory, or a first guess of it, [n, d].
         scaling: between the user's units and the network's.
+        magnitude: the typical size of each variable in the latter, [d].
         is_learned: whether initial states are trained too.
         options: how trajectories are solved and differentiated.
         schedule: how long and how fast.
@@ -128,7 +130,7 @@ def fit_network(
     inner = FullBatch(observed) if whole else ArrayBatches(observed, size, key=key)
     model = Dynamics(field, jnp.asarray(scaling.states(first), dtype))
     result = fit(
-        TrajectoryLoss(options),
+        TrajectoryLoss(options, jnp.asarray(magnitude, dtype)),
         model,
         GrowingHorizon(inner, round(schedule.curriculum * schedule.steps)),
         optimizer=_make_optimizer(schedule),

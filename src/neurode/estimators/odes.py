@@ -66,11 +66,11 @@ def as_rate(result: Any, size: int) -> Array:
         result = jnp.asarray(result)
     except (TypeError, ValueError) as error:
         raise SettingError(
-            f"the ODE must return {size} numbers, the rate of each variable; it returned {result!r}"
+            f"the field must return {size} numbers, the rate of each variable; it returned {result!r}"
         ) from error
     if result.shape != (size,):
         raise SettingError(
-            f"the ODE must return an array of shape ({size},), the rate of each of the {size} "
+            f"the field must return an array of shape ({size},), the rate of each of the {size} "
             f"observed variables; it returned one of shape {result.shape}"
         )
     return result
@@ -108,7 +108,13 @@ def trace_field(field: Callable, size: int, dtype: Any) -> jex.ClosedJaxpr:
     arrays, rest = eqx.partition(field, eqx.is_array)
 
     def rate(arrays, t, y):
-        return as_rate(eqx.combine(arrays, rest)(t, y), size)
+        result = eqx.combine(arrays, rest)(t, y)
+        if isinstance(result, (list, tuple)):
+            raise SettingError(
+                f"the field must return one array, the rate of y; it returned a "
+                f"{type(result).__name__}: wrap it in jnp.stack"
+            )
+        return as_rate(result, size)
 
     with jax.enable_x64(np.dtype(dtype) == np.float64):
         number = jax.ShapeDtypeStruct((), dtype)

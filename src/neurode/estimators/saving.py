@@ -162,6 +162,7 @@ def _arrays(estimator: Any) -> dict[str, np.ndarray]:
         "initial": estimator.initial_,
         "start_times": estimator.start_times_,
         "noise": estimator.noise_,
+        "magnitude": estimator.magnitude_,
     }
     arrays |= {f"history/{name}": np.asarray(v) for name, v in estimator.history_.items()}
     if estimator.estimates_ is not None:
@@ -186,7 +187,7 @@ def _adopt_arrays(estimator: Any, arrays: Mapping[str, np.ndarray], metadata: An
         for name, value in arrays.items()
         if name.startswith(history)
     }
-    estimator.start_times_ = arrays["start_times"]
+    estimator.start_times_, estimator.magnitude_ = arrays["start_times"], arrays["magnitude"]
     estimator.initial_, estimator.noise_ = arrays["initial"], arrays["noise"]
     estimator.estimates_ = None
     if metadata["parameters"] is not None:

@@ -92,6 +92,12 @@ def spread(values: np.ndarray) -> np.ndarray:
     return np.where(deviations > 1e-12 * sizes, deviations, np.where(sizes > 0, sizes, 1.0))
 
 
+def magnitudes(values: np.ndarray) -> np.ndarray:
+    """Each variable's root mean square [d], 1 where it is zero; NaN is missing."""
+    sizes = np.sqrt(np.nanmean(values**2, axis=(0, 1)))
+    return np.where(sizes > 0, sizes, 1.0)
+
+
 def typical_rate(ts: np.ndarray, zs: np.ndarray) -> float:
     """The root mean square rate of change between consecutive observations."""
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -8,6 +8,7 @@ import equinox as eqx
 import numpy as np
 
 from neurode.estimators.estimator import SettingError, check_choice, check_number
+from neurode.estimators.least_squares import MOST_ITERATIONS
 from neurode.estimators.scaling import TRANSFORMS
 from neurode.gradients.gradient import GradientStrategy
 from neurode.nn.vector_fields import ACTIVATIONS
@@ -43,6 +44,10 @@ def check_settings(estimator: Any) -> None:
             check_number(name, getattr(e, name), least=0)
     for name in ("max_steps", "steps", "max_iterations"):
         check_number(name, getattr(e, name), least=1, whole=True)
+    if e.max_iterations > MOST_ITERATIONS:
+        raise SettingError(
+            f"max_iterations must be at most {MOST_ITERATIONS}, got {e.max_iterations!r}"
+        )
     for name in ("learning_rate", "weight_decay", "curriculum"):
         check_number(name, getattr(e, name), least=0)
     if not e.learning_rate > 0:

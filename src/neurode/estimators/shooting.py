@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 from sklearn.exceptions import ConvergenceWarning
 
 from neurode.core.closures import hoist
@@ -23,7 +23,7 @@ from neurode.estimators.inference import (
 )
 from neurode.estimators.least_squares import Arrow, Found, Residuals, minimise, normal_equations
 from neurode.estimators.odes import wrap_ode
-from neurode.estimators.scaling import apply, spread
+from neurode.estimators.scaling import apply, magnitudes, spread
 from neurode.estimators.series import observed_values
 from neurode.models import GaussianNoise, ParameterSpace, ParametricODE, SolveOptions
 
@@ -109,10 +109,13 @@ class Optimum(NamedTuple):
 
 @eqx.filter_jit
 def search(
-    problem: Shooting, shared: Float[Array, " k"], local: Float[Array, "n q"], iterations: int
+    problem: Shooting,
+    shared: Float[Array, " k"],
+    local: Float[Array, "n q"],
+    max_iterations: Int[Array, ""],
 ) -> Optimum:
     """Maximise the likelihood; `problem` may hold many data sets under `eqx.filter_vmap`."""
-    found = minimise(problem.residuals, problem.noise, shared, local, iterations)
+    found = minimise(problem.residuals, problem.noise, shared, local, max_iterations)
     space = problem.model.space
     observed = jnp.sum(problem.mask)
     # Divided by the degrees of freedom instead of the observations, all variables alike.
@@ -171,7 +174,7 @@ def fit_parameters(
         unknowns = shared.size + local.size
         observed = int(problem.mask.sum())
         _check_count(observed, shared.size, local.size)
-        optimum = search(problem, shared, local, max_iterations)
+        optimum = search(problem, shared, local, jnp.asarray(max_iterations))
         found = optimum.found
         if not np.isfinite(found.loss):
             raise _start_failure(problem, shared, local, start, options)
@@ -222,11 +225,9 @@ def pose(
     values = jax.ShapeDtypeStruct((len(start),), float)
     rate = wrap_ode(ode, d)
     field = hoist(lambda t, y, values: rate(t, y, space.named(values)), (time, state, values))
-    magnitude = np.sqrt(np.nanmean(ys**2, axis=(0, 1)))
-    magnitude = jnp.asarray(np.where(magnitude > 0, magnitude, 1.0))
     counts = jnp.asarray(np.maximum(mask.sum(axis=(0, 1)), 1), float)
     return Shooting(
-        model=ParametricODE(field, space, magnitude, options),
+        model=ParametricODE(field, space, jnp.asarray(magnitudes(ys)), options),
         noise=GaussianNoise(counts, jnp.full(d, _NOISE_FLOOR), is_shared_noise),
         ts=jnp.asarray(ts),
         targets=jnp.asarray(np.nan_to_num(targets)),

@@ -21,7 +21,7 @@ class SolveOptions(eqx.Module):
     Attributes:
         solver: the method.
         rtol: relative tolerance.
-        atol: absolute tolerance, in units of the state.
+        atol: absolute tolerance, in units of each variable's magnitude.
         max_steps: the budget of steps of one trajectory.
         gradient: how the solve is differentiated.
     """
@@ -81,8 +81,8 @@ def solve_trajectories(
     ts: Float[Array, "n T"],
     options: SolveOptions,
     *,
+    magnitude: Any = 1.0,
     probe: Any = None,
-    atol: Any = None,
 ) -> Trajectories:
     """Solve n trajectories of one field independently, each at its own times.
 
@@ -91,8 +91,8 @@ def solve_trajectories(
         initial: the states at ts[:, 0].
         ts: sorted times of each trajectory.
         options: how.
+        magnitude: the typical size of each component of the state, for the absolute tolerance.
         probe: see `solve`.
-        atol: instead of that of the options, such as one per component of the state.
     """
 
     def one(y0, times):
@@ -102,7 +102,7 @@ def solve_trajectories(
             times,
             solver=options.solver,
             rtol=options.rtol,
-            atol=options.atol if atol is None else atol,
+            atol=options.atol * magnitude,
             max_steps=options.max_steps,
             gradient=options.gradient,
             probe=probe,
@@ -120,9 +120,11 @@ class TrajectoryLoss(eqx.Module):
 
     Attributes:
         options: how trajectories are solved.
+        magnitude: the typical size of each component of the state, [d].
     """
 
     options: SolveOptions
+    magnitude: Float[Array, " d"] | float = 1.0
 
     def __call__(
         self,
@@ -134,7 +136,12 @@ class TrajectoryLoss(eqx.Module):
         """The loss and the mean number of function evaluations of a trajectory."""
         del key
         solved = solve_trajectories(
-            model.field, model.initial[batch.rows], batch.ts, self.options, probe=probe
+            model.field,
+            model.initial[batch.rows],
+            batch.ts,
+            self.options,
+            magnitude=self.magnitude,
+            probe=probe,
         )
         loss = mean_square(solved.states - batch.ys, batch.mask)
         return loss, {"nfe_forward": solved.num_f_evals.mean()}

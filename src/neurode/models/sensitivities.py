@@ -38,7 +38,7 @@ class ParametricODE(eqx.Module):
         ode: (t, y [d], parameters [k]) -> dy/dt [d].
         space: the parameters' names and bounds.
         magnitude: the typical size of each component of y, for the absolute tolerance.
-        options: how it is solved; `atol` is relative to `magnitude`.
+        options: how it is solved.
     """
 
     ode: Callable

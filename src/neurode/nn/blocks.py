@@ -141,7 +141,9 @@ class ResidualDownsampling(eqx.Module):
         """
         key1, *keys = jax.random.split(key, 3)
         self.first = Conv(in_channels, out_channels, 3, key=key1)
-        self.blocks = tuple(ResidualBlock(out_channels, out_channels, stride=2, key=k) for k in keys)
+        self.blocks = tuple(
+            ResidualBlock(out_channels, out_channels, stride=2, key=k) for k in keys
+        )
 
     def __call__(self, x: Float[Array, "h w n c"]) -> Float[Array, "h2 w2 n d"]:
         """Shrink a batch of images to about a quarter of their height and width."""
@@ -174,11 +176,14 @@ class ConvDownsampling(eqx.Module):
             out_channels: channels of the result, and in between.
             key: a typed key.
         """
-        key1, *keys = jax.random.split(key, 3)
+        key1, key2, key3 = jax.random.split(key, 3)
         c = out_channels
         self.first = Conv(in_channels, c, 3, key=key1)
         self.norms = (GroupNorm(c), GroupNorm(c))
-        self.convs = tuple(Conv(c, c, 4, stride=2, padding=1, key=k) for k in keys)
+        self.convs = (
+            Conv(c, c, 4, stride=2, padding=1, key=key2),
+            Conv(c, c, 4, stride=2, padding=1, key=key3),
+        )
 
     def __call__(self, x: Float[Array, "h w n c"]) -> Float[Array, "h2 w2 n d"]:
         """Shrink a batch of images to about a quarter of their height and width."""
@@ -213,9 +218,7 @@ class ODEBlock(eqx.Module):
     gradient: GradientStrategy = eqx.field(default=Checkpointed())
     max_steps: int = eqx.field(static=True, default=4096)
 
-    def __call__(
-        self, y: Any, *, probe: Float[Array, ""] | None = None
-    ) -> tuple[Any, Stats]:
+    def __call__(self, y: Any, *, probe: Float[Array, ""] | None = None) -> tuple[Any, Stats]:
         """Return y(1) and the statistics of the solve.
 
         Args:

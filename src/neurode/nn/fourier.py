@@ -1,4 +1,4 @@
-"""Convolution of small images as products in a Fourier basis: fewer operations, all of them matmuls.
+"""Convolution of small images as matrix products in a Fourier basis: fewer operations.
 
 A 'same' convolution of an h x w image with a k x k kernel is cyclic once the image is padded by
 k // 2 zeros along each axis, so that the discrete Fourier transform turns it into one product per

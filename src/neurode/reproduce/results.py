@@ -162,5 +162,5 @@ def _name_cpu() -> str:
 def _spell(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
-    text = f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.3g}"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return f"{text}{unit}" if unit == "%" else f"{text} {unit}".rstrip()

@@ -15,8 +15,8 @@ from jaxtyping import Array, Int
 from neurode.data import MNIST, ArrayBatches, load_mnist, random_crop, scale_pixels
 from neurode.gradients import Backsolve, Checkpointed, Direct
 from neurode.models import ODENet, odenet
-from neurode.reproduce.experiment import Findings, Value, check_choice, check_whole
 from neurode.report import LearningCurve, draw_training
+from neurode.reproduce.experiment import Findings, Value, check_choice, check_whole
 from neurode.solvers import Dopri5
 from neurode.store import save
 from neurode.training import FitResult, fit

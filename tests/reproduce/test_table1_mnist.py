@@ -1,0 +1,185 @@
+"""Table 1 from the images to results/table1, on a handful of tiny made-up digits."""
+
+import json
+import signal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import neurode as nd
+from neurode.data import MNIST
+from neurode.reproduce import run_experiment, table1_mnist
+from neurode.reproduce.table1_mnist import Config, CroppedDigits, evaluate, make_optimizer
+from neurode.training import ConfigMismatch
+
+OPTIONS = {
+    "epochs": 2,
+    "batch_size": 8,
+    "channels": 4,
+    "train_images": 20,
+    "test_images": 7,
+    "test_batch": 4,
+    "tolerance": 1e-2,
+}
+
+
+def make_digits():
+    draw = np.random.default_rng(0).integers
+    train, test = draw(0, 256, (30, 10, 10)), draw(0, 256, (9, 10, 10))
+    arrays = train, draw(0, 10, 30), test, draw(0, 10, 9)
+    return MNIST(*(array.astype(np.uint8) for array in arrays))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_stages():
+    """Two stages instead of seven: the program compiles in a third of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table1_mnist, "Dopri5", nd.HeunEuler)
+        yield
+
+
+def start(folder, **options):
+    return run_experiment(
+        "table1",
+        data=make_digits(),
+        run=folder / "run",
+        results=folder / "results",
+        command="neurode reproduce table1 --data DIR",
+        progress=False,
+        **(OPTIONS | options),
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, start(folder)
+
+
+def test_results(finished):
+    folder, outcome = finished
+    assert not outcome.interrupted
+    assert outcome.results == folder / "results" / "table1"
+    metrics = json.loads((outcome.results / "metrics.json").read_text())
+    assert metrics["command"] == "neurode reproduce table1 --data DIR"
+    assert metrics["complete"] is False  # one row of nine
+    assert metrics["seeds"] == [0]
+    assert metrics["config"]["epochs"] == 2
+    ours = {
+        row["metric"]: row["ours"]
+        for row in metrics["rows"]
+        if row["row"] == "ODE-Net" and row["ours"] is not None
+    }
+    assert set(ours) == {
+        "test_error", "parameters", "seconds_per_epoch", "nfe_forward", "nfe_backward"
+    }  # fmt: skip
+    assert ours["test_error"] in [100 * errors / 7 for errors in range(8)]
+    assert 0 < 2 * ours["seconds_per_epoch"] <= metrics["seconds"] + 0.1
+    assert ours["nfe_forward"] >= 4
+    assert ours["nfe_backward"] >= 2
+    assert all(row["ours"] is None for row in metrics["rows"] if row["row"] != "ODE-Net")
+    assert (outcome.results / "figure.png").stat().st_size < 300_000
+    assert "0.42%" in outcome.table
+    assert "images per second" in outcome.table
+
+
+def test_run_folder(finished):
+    folder, outcome = finished
+    records = [json.loads(line) for line in (folder / "run/metrics.jsonl").open()]
+    tests = [record for record in records if record.get("kind") == "evaluation"]
+    assert [record["step"] for record in records if "kind" not in record] == [1, 2, 3, 4]
+    assert [record["step"] for record in tests] == [2, 4]
+    [row] = [r for r in outcome.rows if (r.row, r.metric) == ("ODE-Net", "test_error")]
+    assert tests[-1]["test_error"] == row.ours  # at the final epoch, not at the best
+    assert {"loss", "accuracy", "nfe_forward", "nfe_backward"} <= set(records[0])
+    assert (folder / "run/results/metrics.json").exists()
+
+
+def test_interrupted_and_resumed_is_the_same_bit_for_bit(finished, tmp_path, monkeypatch):
+    def stop(*args):
+        signal.raise_signal(signal.SIGTERM)
+        return evaluate(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(table1_mnist, "evaluate", stop)
+        outcome = start(tmp_path)
+    assert outcome.interrupted
+    assert outcome.results is None
+    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "run/model.safetensors").exists()
+    assert not start(tmp_path).interrupted
+    weights = [folder / "run/model.safetensors" for folder in (finished[0], tmp_path)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_another_configuration_is_refused(finished):
+    with pytest.raises(ConfigMismatch, match="learning_rate: 0.1 -> 0.2"):
+        start(finished[0], learning_rate=0.2)
+
+
+def test_lesser_results_do_not_replace_complete_ones(finished, tmp_path):
+    folder = finished[0]
+    public = tmp_path / "table1"
+    public.mkdir()
+    (public / "metrics.json").write_text('{"complete": true}')
+    common = {"data": make_digits(), "run": folder / "run", "progress": False} | OPTIONS
+    for quick, results in ((False, tmp_path), (True, tmp_path / "none")):
+        outcome = run_experiment("table1", quick=quick, results=results, **common)
+        assert outcome.results == folder / "run/results"
+    assert (public / "metrics.json").read_text() == '{"complete": true}'
+    assert not (tmp_path / "none").exists()
+
+
+def test_batches_are_cropped_digits():
+    digits = make_digits()
+    config = Config(batch_size=8, train_images=20, padding=2)
+    batches = CroppedDigits(digits, config, jax.random.key(0))
+    assert batches.steps_per_epoch == 2
+    images, labels = batches(jnp.asarray(0))
+    np.testing.assert_array_equal(images, batches(jnp.asarray(0))[0])
+    assert images.shape == (8, 10, 10)
+    assert images.dtype == jnp.float32
+    rows = batches.digits.rows(0)
+    np.testing.assert_array_equal(labels, digits.train_labels[rows])
+    shifts = [(i, j) for i in range(5) for j in range(5)]
+    padded = np.pad(digits.train_images[rows] / np.float32(255), ((0, 0), (2, 2), (2, 2)))
+    found = [
+        [np.allclose(image, original[i : i + 10, j : j + 10]) for i, j in shifts].index(True)
+        for image, original in zip(np.asarray(images), padded, strict=True)
+    ]
+    assert len(set(found)) > 1
+    assert not np.array_equal(images, batches(jnp.asarray(2))[0])
+
+
+def test_rate_falls_to_a_tenth_at_every_milestone():
+    config = Config(epochs=16, batch_size=64, momentum=0.0)
+    optimizer = make_optimizer(config, steps_per_epoch=10)
+    state = optimizer.init(jnp.zeros(()))
+
+    def rate(step):
+        at = optax.tree_utils.tree_set(state, count=jnp.asarray(step))
+        return -float(optimizer.update(jnp.ones(()), at)[0])
+
+    found = [rate(step) for step in (0, 59, 60, 99, 100, 139, 140)]
+    np.testing.assert_allclose(found, np.repeat([0.05, 5e-3, 5e-4, 5e-5], [2, 2, 2, 1]), rtol=1e-5)
+
+
+class Brightest(eqx.Module):
+    """Says which of the first three pixels is the brightest."""
+
+    def __call__(self, images):
+        return images[:, 0, :3], nd.Stats(*(jnp.asarray(n) for n in (4, 3, 1, 26)))
+
+
+def test_every_test_image_counts_once():
+    images = np.zeros((7, 10, 10), np.uint8)
+    images[np.arange(7), 0, np.arange(7) % 3] = 255
+    labels = np.array([0, 1, 2, 0, 1, 2, 2], np.uint8)
+    for batch_size in (1, 4, 7, 20):
+        found = evaluate(Brightest(), images, labels, batch_size)
+        assert found["test_error"] == pytest.approx(100 / 7)
+        assert found["test_nfe"] == 26
