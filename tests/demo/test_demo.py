@@ -10,6 +10,7 @@ import pytest
 from neurode.demo import SECTIONS, DemoSection, SectionResult, Stages, run_demo
 from neurode.demo import dynamics as section
 from neurode.demo.dynamics_findings import Findings
+from neurode.report import format_number
 from neurode.store import SaveError
 
 
@@ -89,6 +90,23 @@ def found():
         patch.undo()
 
 
+def test_ctrl_c_during_training_ends_the_demonstration(monkeypatch):
+    """Training takes the signal and returns early: no report may come of half a network."""
+
+    class Interrupted:
+        stats_ = {"interrupted": True}
+
+        def __init__(self, *args, **settings):
+            pass
+
+        def fit(self, *args, **settings):
+            return self
+
+    monkeypatch.setattr(section, "NeuralODE", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        section.fit_models(Stages(shown=False))
+
+
 def test_parameters_of_lotka_volterra(found: Findings):
     """Estimates near those of Carpenter's Stan case study, which sees all years and log noise."""
     estimates = found.models[0].estimator.estimates_
@@ -126,7 +144,7 @@ def test_the_page_of_the_section(found: Findings, tmp_path, monkeypatch):
     page = report.read_text()
     numbers = json.loads((tmp_path / "metrics.json").read_text())["sections"]["lynx_hare"]
     best = numbers["forecast_rmse"]["Lotka-Volterra"]["both"]
-    assert f"Lotka-Volterra ({best:.1f}) beat" in page
+    assert f"Lotka-Volterra ({format_number(best, 3)}) beat" in page
     assert f"{found.count_inside()} of the 10 held-out values" in page
     pictures = {file.stem for file in tmp_path.glob("*.png")}
     assert pictures == {

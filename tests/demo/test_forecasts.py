@@ -46,10 +46,16 @@ def test_errors_of_each_variable_and_of_all():
 @pytest.mark.parametrize(
     ("models", "expected"),
     [
-        ({"A": 2.0, "B": 1.0}, "B (1.0) and A (2.0) beat the best naive forecast, last (3.0). "),
-        ({"A": 1.0, "B": 4.0}, "A (1.0) beats the best naive forecast, last (3.0); B (4.0) does "),
-        ({"A": 1.0, "B": 4.0, "C": 5.0}, "; B (4.0) and C (5.0) do not. The smallest error is "),
-        ({"A": 3.5, "B": 3.0}, "No model beats the best naive forecast, last (3.0): B (3.0) and "),
+        ({"A": 2.0, "B": 1.0}, "B (1.00) and A (2.00) beat the best naive forecast, last (3.00). "),
+        (
+            {"A": 1.0, "B": 4.0},
+            "A (1.00) beats the best naive forecast, last (3.00); B (4.00) does ",
+        ),
+        ({"A": 1.0, "B": 4.0, "C": 5.0}, "; B (4.00) and C (5.00) do not. The smallest error is "),
+        (
+            {"A": 3.5, "B": 3.0},
+            "No model beats the best naive forecast, last (3.00): B (3.00) and ",
+        ),
     ],
 )
 def test_verdict_says_who_wins(models, expected):
@@ -62,7 +68,7 @@ def test_losers_are_named_for_each_variable():
     models = {"A": np.array([1.0, 4.0, 2.0]), "B": np.array([1.0, 2.0, 1.5])}
     naive = {"last": np.array([2.0, 3.0, 2.5]), "mean": np.array([9.0, 4.0, 7.0])}
     text = spell_losers(models, naive, ["hare", "lynx"])
-    assert text == "For lynx alone, A (4.0) loses to last (3.0) and mean (4.0)."
+    assert text == "For lynx alone, A (4.00) loses to last (3.00) and mean (4.00)."
     assert spell_losers({"B": models["B"]}, naive, ["hare", "lynx"]) == ""
 
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit
 from gradients.losses import (
     MAX_ERROR,
     STRATEGIES,
@@ -28,7 +29,7 @@ SHARED = ("args", "closure", "module")
 @functools.cache
 def expected():
     """One gradient per row of TIMES, stacked."""
-    perturbed = jax.jit(jax.vmap(reference_loss))
+    perturbed = jit(jax.vmap(reference_loss))
     with jax.enable_x64(True):
         found = [differences(perturbed, inputs() | {"ts": jnp.asarray(ts)}) for ts in TIMES]
         return jax.tree.map(lambda *xs: jnp.stack(xs), *found)
@@ -36,7 +37,7 @@ def expected():
 
 @functools.cache
 def gradient(strategy):
-    return jax.jit(jax.grad(functools.partial(loss, gradient=STRATEGIES[strategy])))
+    return jit(jax.grad(functools.partial(loss, gradient=STRATEGIES[strategy])))
 
 
 @functools.cache
@@ -69,7 +70,8 @@ def test_gradient(x64, strategy, row):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_vmap_of_grad(x64, strategy):
     batched, shared = lanes()
-    found = jax.jit(jax.vmap(lambda batched: gradient(strategy)(batched | shared)))(batched)
+    one = jax.grad(functools.partial(loss, gradient=STRATEGIES[strategy]))
+    found = jit(jax.vmap(lambda batched: one(batched | shared)))(batched)
     check(strategy, found, expected())
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(single(strategy)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)  # lanes change nothing
@@ -83,7 +85,7 @@ def test_grad_of_vmap(x64, strategy):
         one = functools.partial(loss, gradient=STRATEGIES[strategy])
         return jnp.sum(jax.vmap(lambda b: one(b | shared))(batched))
 
-    of_batched, of_shared = jax.jit(jax.grad(total, (0, 1)))(batched, shared)
+    of_batched, of_shared = jit(jax.grad(total, (0, 1)))(batched, shared)
     wanted = expected()
     check(strategy, of_batched, {name: wanted[name] for name in batched})
     check(strategy, of_shared, {name: wanted[name].sum(0) for name in SHARED})

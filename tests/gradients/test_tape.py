@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit
 from loops.counting import Counted
 from numpy.testing import assert_allclose
 
@@ -28,7 +29,7 @@ def loss(p, rtol, slots=None, throw=True):
 
 @functools.cache
 def gradient(slots):
-    return jax.jit(jax.value_and_grad(functools.partial(loss, slots=slots), has_aux=True))
+    return jit(jax.value_and_grad(functools.partial(loss, slots=slots), has_aux=True))
 
 
 @pytest.mark.parametrize("slots", [1, 2, 6])
@@ -49,7 +50,8 @@ def test_few_slots_under_vmap(x64):
     y0 = jnp.array([[1.0, 0.0], [0.1, 0.0], [3.0, 2.0]])
     rtol = jnp.array([1e-1, 1e-3, 1e-4])
     p = {"a": jnp.array(1.3), "ts": jnp.array([0.0, 0.3, 1.0, 1.9])}
-    lanes = jax.jit(jax.vmap(lambda y0, rtol: gradient(2)(p | {"y0": y0}, rtol)))(y0, rtol)
+    one = jax.value_and_grad(functools.partial(loss, slots=2), has_aux=True)
+    lanes = jit(jax.vmap(lambda y0, rtol: one(p | {"y0": y0}, rtol)))(y0, rtol)
     (_, steps), found = lanes
     assert len(set(steps.tolist())) == 3
     for i in range(3):
@@ -69,7 +71,7 @@ def test_memory_follows_the_number_of_slots():
             )  # fmt: skip
             return sol.ys[-1].sum()
 
-        return jax.jit(jax.grad(last)).lower(state).compile().memory_analysis().temp_size_in_bytes
+        return jit(jax.grad(last)).lower(state).compile().memory_analysis().temp_size_in_bytes
 
     # By default twice the square root of 4,096 states, and a few beside them.
     assert 2 * 64 * state.nbytes < temporaries() < 4 * 64 * state.nbytes
@@ -121,7 +123,7 @@ def test_each_step_is_transposed_once(slots):
         )  # fmt: skip
         return sol.ys[-1], sol.stats
 
-    run = jax.jit(jax.value_and_grad(last, has_aux=True))
+    run = jit(jax.value_and_grad(last, has_aux=True))
     ((_, stats), _), counts = f.during(lambda: run(jnp.float32(1)))
     steps = int(stats.num_accepted)
     assert counts["transposes"] == 2 * steps

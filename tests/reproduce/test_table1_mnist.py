@@ -20,6 +20,7 @@ OPTIONS = {
     "epochs": 2,
     "batch_size": 8,
     "channels": 4,
+    "downsampling": "conv",
     "train_images": 20,
     "test_images": 7,
     "test_batch": 4,
@@ -89,7 +90,8 @@ def test_results(finished):
 
 def test_run_folder(finished):
     folder, outcome = finished
-    records = [json.loads(line) for line in (folder / "run/metrics.jsonl").open()]
+    text = (folder / "run/metrics.jsonl").read_text()
+    records = [json.loads(line) for line in text.splitlines()]
     tests = [record for record in records if record.get("kind") == "evaluation"]
     assert [record["step"] for record in records if "kind" not in record] == [1, 2, 3, 4]
     assert [record["step"] for record in tests] == [2, 4]

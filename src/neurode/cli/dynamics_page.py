@@ -124,7 +124,7 @@ def _write_forecast(page: Page, learned: Table, held_out: Table, shown: list[_Se
         name: measure_errors(np.concatenate(made), np.concatenate(truth))
         for name, made in forecasts.items()
     }
-    groups = [*learned.names, "all"]
+    groups = [*learned.names, "all"][: 1 if len(learned.names) == 1 else None]
     naive = {name: errors[name] for name in (LAST, MEAN)}
     verdict = spell_verdict(
         {f"the {MODEL}": float(errors[MODEL][-1])}, {n: float(e[-1]) for n, e in naive.items()}
@@ -139,7 +139,7 @@ def _write_forecast(page: Page, learned: Table, held_out: Table, shown: list[_Se
         section.figure(
             draw_errors(
                 list(errors),
-                np.array(list(errors.values())),
+                np.array([error[: len(groups)] for error in errors.values()]),
                 groups=groups,
                 roles=["model", "baseline", "baseline"],
                 error_label="error",
@@ -149,7 +149,7 @@ def _write_forecast(page: Page, learned: Table, held_out: Table, shown: list[_Se
         )
     section.table(
         ["forecast", *groups],
-        [[name, *row] for name, row in errors.items()],
+        [[name, *error[: len(groups)]] for name, error in errors.items()],
         caption="Root mean square errors",
         best={group: "min" for group in groups},
         digits=3,

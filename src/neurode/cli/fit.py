@@ -128,7 +128,8 @@ def dynamics(
     }
     open_folder(out, described, resume)
     model = make_estimator(settings, progress=not quiet)
-    with interruptible(f"{out} holds what was saved; {_AGAIN}"), blaming(field):
+    hint = "the same command starts anew" if parameters else f"{out} holds what was saved; {_AGAIN}"
+    with interruptible(hint), blaming(field):
         model.fit(learned, run=out, resume=resume)
     if model.stats_["interrupted"]:
         raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {_AGAIN}")

@@ -81,6 +81,8 @@ def fit_models(stages: Stages, *, seed: int = 0, effort: float = 1.0) -> Finding
             random_state=seed,
             progress=stages.shown,
         ).fit(*past, names=table.names)
+    if network.stats_["interrupted"]:  # training took the Ctrl-C and stopped early
+        raise KeyboardInterrupt
     with stages.part("forecasting"):
         models = (
             _examine("Lotka-Volterra", equations, table, plot_times),

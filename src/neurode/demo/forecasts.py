@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from neurode.report import format_number
+
 LAST, MEAN, SEASONAL = "last value", "mean of the past", "one cycle ago"
 
 
@@ -84,9 +86,9 @@ def spell_verdict(models: Mapping[str, float], baselines: Mapping[str, float]) -
     """
     naive, bar = min(baselines.items(), key=lambda pair: pair[1])
     ranked = sorted(models.items(), key=lambda pair: pair[1])
-    better = [f"{name} ({error:.1f})" for name, error in ranked if error < bar]
-    rest = [f"{name} ({error:.1f})" for name, error in ranked if error >= bar]
-    against = f"the best naive forecast, {naive} ({bar:.1f})"
+    better = [_show(name, error) for name, error in ranked if error < bar]
+    rest = [_show(name, error) for name, error in ranked if error >= bar]
+    against = f"the best naive forecast, {_show(naive, bar)}"
     if not better:
         return f"No model beats {against}: {_join(rest)} {_do(rest)} worse."
     sentence = f"{_join(better)} {'beats' if len(better) == 1 else 'beat'} {against}"
@@ -108,12 +110,16 @@ def spell_losers(
     sentences = []
     for j, variable in enumerate(variables):
         for name, errors in models.items():
-            worse = [f"{n} ({e[j]:.1f})" for n, e in baselines.items() if e[j] <= errors[j]]
+            worse = [_show(n, e[j]) for n, e in baselines.items() if e[j] <= errors[j]]
             if worse:
-                shown = f"{name} ({errors[j]:.1f})"
+                shown = _show(name, errors[j])
                 sentences.append(f"for {variable} alone, {shown} loses to {_join(worse)}")
     text = "; ".join(sentences)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _show(name: str, error: float) -> str:
+    return f"{name} ({format_number(error, 3)})"
 
 
 def _do(names: Sequence[str]) -> str:

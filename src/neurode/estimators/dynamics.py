@@ -325,18 +325,6 @@ class NeuralODE(Estimator):
             )
         dtype = jnp.result_type(float)
         trace_field(field, d, dtype)
-        config = {
-            "estimator": "NeuralODE",
-            "transform": self.transform,
-            "tolerances": [self._options().rtol, self._options().atol],
-            "solver": repr(self.solver),
-            "gradient": repr(self.gradient),
-            "learning_rate": self.learning_rate,
-            "weight_decay": self.weight_decay,
-            "curriculum": self.curriculum,
-            "initial": self.initial,
-            "steps": self.steps,
-        }
         model, result = fit_network(
             field,
             series,
@@ -353,7 +341,7 @@ class NeuralODE(Estimator):
                 self.curriculum,
             ),
             key=key,
-            config=config,
+            config=self._config(),
             run=run,
             resume=resume,
             progress=self.progress,
@@ -366,6 +354,18 @@ class NeuralODE(Estimator):
             "steps": result.steps_done,
             "converged": not result.interrupted,
             "interrupted": result.interrupted,
+        }
+
+    def _config(self) -> dict[str, Any]:
+        """What decides a network's fit beside its data and its weights, for a run's folder."""
+        options = self._options()
+        names = ("transform", "initial", "steps", "learning_rate", "weight_decay", "curriculum")
+        return {
+            "estimator": type(self).__name__,
+            "tolerances": [options.rtol, options.atol],
+            "solver": repr(self.solver),
+            "gradient": repr(self.gradient),
+            **{name: getattr(self, name) for name in names},
         }
 
     def _options(self) -> SolveOptions:

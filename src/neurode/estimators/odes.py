@@ -66,7 +66,8 @@ def as_rate(result: Any, size: int) -> Array:
         result = jnp.asarray(result)
     except (TypeError, ValueError) as error:
         raise SettingError(
-            f"the field must return {size} numbers, the rate of each variable; it returned {result!r}"
+            f"the field must return {size} numbers, the rate of each variable; it returned "
+            f"{result!r}"
         ) from error
     if result.shape != (size,):
         raise SettingError(

@@ -139,7 +139,7 @@ def read_model(path: Path, metadata: dict[str, Any], make: Callable, field: Any)
         estimator.stats_ = dict(metadata["stats"])
         estimator.dtype_ = str(metadata["field"]["dtype"])
         like = {
-            name: np.zeros(tuple(shape), dtype)
+            name: np.broadcast_to(np.zeros((), dtype), tuple(shape))  # takes no memory
             for name, (dtype, shape) in metadata["arrays"].items()
         }
         is_network = metadata["parameters"] is None

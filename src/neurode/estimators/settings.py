@@ -42,6 +42,8 @@ def check_settings(estimator: Any) -> None:
     for name in ("rtol", "atol"):
         if getattr(e, name) is not None:
             check_number(name, getattr(e, name), least=0)
+    if e.rtol == 0 and e.atol == 0:
+        raise SettingError("rtol and atol must not both be 0: no step would be accurate enough")
     for name in ("max_steps", "steps", "max_iterations"):
         check_number(name, getattr(e, name), least=1, whole=True)
     if e.max_iterations > MOST_ITERATIONS:

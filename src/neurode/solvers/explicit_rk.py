@@ -100,18 +100,21 @@ class ExplicitRungeKutta(Solver):
         return tuple(combine(weights, stages) for weights in zip(*tableau.dense, strict=True))
 
 
+@dataclass(frozen=True)
 class Euler(ExplicitRungeKutta):
     """Euler's method (1768). Order 1, one stage, no error estimate: fixed steps only."""
 
     tableau = explicit.EULER
 
 
+@dataclass(frozen=True)
 class Midpoint(ExplicitRungeKutta):
     """The explicit midpoint rule (Runge 1895). Order 2, two stages; error by Euler's method."""
 
     tableau = explicit.MIDPOINT
 
 
+@dataclass(frozen=True)
 class Heun(ExplicitRungeKutta):
     """Heun's method, the explicit trapezoid (1900). Order 2, two stages; error by Euler's method.
 
@@ -121,60 +124,70 @@ class Heun(ExplicitRungeKutta):
     tableau = explicit.HEUN
 
 
+@dataclass(frozen=True)
 class Ralston(ExplicitRungeKutta):
     """Ralston's method (1962): order 2, two stages, least truncation error bound."""
 
     tableau = explicit.RALSTON
 
 
+@dataclass(frozen=True)
 class RK4(ExplicitRungeKutta):
     """The classical Runge-Kutta method (Kutta 1901). Order 4, four stages, fixed steps."""
 
     tableau = explicit.RK4
 
 
+@dataclass(frozen=True)
 class RK38(ExplicitRungeKutta):
     """Kutta's 3/8 rule (1901). Order 4, four stages, fixed steps."""
 
     tableau = explicit.RK38
 
 
+@dataclass(frozen=True)
 class HeunEuler(ExplicitRungeKutta):
     """The Heun-Euler 2(1) pair."""
 
     tableau = explicit.HEUN_EULER
 
 
+@dataclass(frozen=True)
 class Bosh3(ExplicitRungeKutta):
     """Bogacki & Shampine's 3(2) pair (1989). Four stages, FSAL; SciPy's RK23."""
 
     tableau = explicit.BOSH3
 
 
+@dataclass(frozen=True)
 class Fehlberg45(ExplicitRungeKutta):
     """Fehlberg's 4(5) pair (1969), RKF45. Six stages, advances the fourth-order solution."""
 
     tableau = explicit.FEHLBERG45
 
 
+@dataclass(frozen=True)
 class CashKarp(ExplicitRungeKutta):
     """Cash & Karp's 5(4) pair (1990). Six stages."""
 
     tableau = explicit.CASH_KARP
 
 
+@dataclass(frozen=True)
 class Dopri5(ExplicitRungeKutta):
     """Dormand & Prince's 5(4) pair (1980). Seven stages, FSAL; SciPy's RK45, MATLAB's ode45."""
 
     tableau = explicit.DOPRI5
 
 
+@dataclass(frozen=True)
 class Tsit5(ExplicitRungeKutta):
     """Tsitouras' 5(4) pair (2011). Seven stages, FSAL: the default."""
 
     tableau = explicit.TSIT5
 
 
+@dataclass(frozen=True)
 class Dopri8(ExplicitRungeKutta):
     """Dormand & Prince's 8(5,3) method (1981), Hairer's DOP853. Twelve stages."""
 

@@ -1,0 +1,134 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neurode.estimators.inference import describe_problems, invert_information
+from neurode.estimators.least_squares import (
+    Arrow,
+    Residuals,
+    minimise,
+    normal_equations,
+    solve_arrow,
+)
+from neurode.models import GaussianNoise
+
+N, T, D, K, Q = 4, 6, 2, 3, 2
+
+
+def random_residuals(seed, q=Q):
+    keys = jax.random.split(jax.random.key(seed), 3)
+    shapes = [(N, T, D), (N, T, D, K), (N, T, D, q)]
+    arrays = [jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)]
+    return Residuals(*arrays, jnp.zeros((), jnp.int32))
+
+
+def dense_jacobian(residuals):
+    """One column per shared number, then those of each trajectory in turn."""
+    q = residuals.by_local.shape[-1]
+    jacobian = np.zeros((N, T * D, K + N * q))
+    jacobian[:, :, :K] = np.asarray(residuals.by_shared).reshape(N, T * D, K)
+    for i in range(N):
+        columns = slice(K + i * q, K + (i + 1) * q)
+        jacobian[i, :, columns] = np.asarray(residuals.by_local[i]).reshape(T * D, q)
+    return jacobian.reshape(N * T * D, -1)
+
+
+@pytest.mark.parametrize("q", [0, Q])
+def test_the_arrow_is_the_dense_normal_equations(x64, q):
+    residuals, weights = random_residuals(0, q), jnp.array([0.5, 3.0])
+    matrix, gradient = jax.jit(normal_equations)(residuals, weights)
+    shared, local = jax.jit(solve_arrow)(matrix, gradient)
+    scale = np.sqrt(np.broadcast_to(np.asarray(weights), (N, T, D))).ravel()
+    jacobian = dense_jacobian(residuals) * scale[:, None]
+    expected = np.linalg.lstsq(jacobian, np.asarray(residuals.values).ravel() * scale)[0]
+    np.testing.assert_allclose(np.append(shared, local), expected, rtol=1e-9)
+
+
+def test_its_inverse_is_the_dense_one(x64):
+    residuals = random_residuals(1)
+    matrix, _ = normal_equations(residuals, jnp.ones(D))
+    information = invert_information(*(np.asarray(block) for block in matrix))
+    jacobian = dense_jacobian(residuals)
+    dense = np.linalg.inv(jacobian.T @ jacobian)
+    np.testing.assert_allclose(information.covariance, dense[:K, :K], rtol=1e-9)
+    variances = np.diagonal(dense)[K:].reshape(N, Q)
+    np.testing.assert_allclose(information.local_variances, variances, rtol=1e-9)
+    assert not len(information.directions)
+
+
+def problems(by_shared, by_local, names="abc"):
+    residuals = Residuals(jnp.zeros((N, T, D)), by_shared, by_local, jnp.zeros((), jnp.int32))
+    matrix, _ = normal_equations(residuals, jnp.ones(D))
+    information = invert_information(*(np.asarray(block) for block in matrix))
+    return information, describe_problems(information, names, np.ones(K), ["x", "y"])
+
+
+def test_what_the_data_leave_open_is_named(x64):
+    _, by_shared, by_local, _ = random_residuals(2)
+    information, [sentence] = problems(by_shared.at[..., 1].set(0), by_local)
+    assert sentence.startswith("the data do not determine 'b': no prediction changes with it")
+    assert np.isnan(information.covariance[1, 1])
+    assert np.isfinite(information.covariance[::2, ::2]).all()
+    assert np.isfinite(information.local_variances).all()
+
+    together = by_shared.at[..., 2].set(-2 * by_shared[..., 0])
+    information, [sentence] = problems(together, by_local)
+    assert "do not tell 'a' and 'c' apart" in sentence
+    assert "moving a by +1, c by +0.5" in sentence or "moving c by +1, a by +2" in sentence
+    assert np.isfinite(information.covariance[1, 1])
+
+    information, [sentence] = problems(by_shared, by_local.at[2, ..., 0].set(0))
+    assert sentence == "the data do not determine the initial value of 'x' in trajectory 2"
+    assert np.isnan(information.local_variances).sum() == 1
+
+    # A parameter whose effect the initial states can take back.
+    hidden = by_shared.at[..., 0].set(by_local @ jnp.array([1.0, 0.0]))
+    information, [sentence] = problems(hidden, by_local)
+    assert "do not determine 'a': no prediction changes when the initial states" in sentence
+    np.testing.assert_array_equal(np.isnan(information.local_variances), [[True, False]] * N)
+
+
+def rosenbrock(shared, local):
+    def values(shared, local):
+        return jnp.stack([10 * (local[:, 0] - shared[0] ** 2), 1 - shared[0] + 0 * local[:, 0]], 1)
+
+    by = jax.jacfwd(values, argnums=(0, 1))(shared, local)
+    n = len(local)
+    by_local = jnp.stack([by[1][i, :, i] for i in range(n)])
+    arrays = values(shared, local), by[0], by_local
+    return Residuals(*(x[:, None] for x in arrays), jnp.ones((), jnp.int32))
+
+
+def test_it_finds_the_bottom_of_a_bent_valley(x64):
+    noise = GaussianNoise(jnp.full(2, 2.0), jnp.full(2, 1e-7), is_shared=True)
+    start = jnp.array([-1.2]), jnp.array([[1.0], [2.0]])
+
+    def walled(shared, local):
+        """Not solvable in the corner that the first steps would lead to."""
+        found = rosenbrock(shared, local)
+        is_out = (jnp.abs(local) > 3).any()
+        return found._replace(values=jnp.where(is_out, jnp.nan, found.values))
+
+    for residuals in (rosenbrock, walled):
+        found = jax.jit(lambda a, b, f=residuals: minimise(f, noise, a, b, 200))(*start)
+        np.testing.assert_allclose(found.shared, [1.0], rtol=1e-5)
+        np.testing.assert_allclose(found.local, [[1.0], [1.0]], rtol=1e-5)
+        assert found.to_gain < 1e-9
+        assert found.evaluations.sum() == found.iterations + 1
+
+
+def test_a_start_without_residuals_is_reported(x64):
+    noise = GaussianNoise(jnp.full(2, 2.0), jnp.full(2, 1e-7), is_shared=True)
+
+    def nowhere(shared, local):
+        found = rosenbrock(shared, local)
+        return found._replace(values=jnp.full_like(found.values, jnp.nan))
+
+    found = minimise(nowhere, noise, jnp.array([0.5]), jnp.array([[1.0]]), 20)
+    assert found.loss == jnp.inf
+    assert found.iterations == 0
+
+
+def test_arrow_names_its_blocks():
+    assert Arrow._fields == ("shared", "mixed", "local")
