@@ -70,10 +70,7 @@ def read_state(y0: Any) -> Any:
 
     def leaf(path, x):
         where = f"y0{keystr(path)}"
-        try:
-            x = jnp.asarray(x)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{where} must be an array of numbers, got {x!r}") from error
+        x = _as_numbers(where, x)
         if jnp.issubdtype(x.dtype, jnp.integer) or x.dtype == bool:
             x = x.astype(jnp.result_type(float))
         if not is_differentiable(x):
@@ -96,10 +93,7 @@ def _numpy_dtype(x: jax.Array) -> Any:
 
 def read_times(ts: Any, y0: Any) -> jax.Array:
     """The save times as a float array of at least two sorted entries."""
-    try:
-        ts = jnp.asarray(ts)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"ts must be a sequence of numbers, got {ts!r}") from error
+    ts = _as_numbers("ts", ts)
     if ts.ndim != 1 or ts.shape[0] < 2:
         raise ValueError(
             f"ts must be one-dimensional with at least two times (the first is t0, the last is "
@@ -198,6 +192,8 @@ def read_probe(probe: Any) -> jax.Array:
 
 def _as_numbers(name: str, value: Any, dtype: Any = None) -> jax.Array:
     try:
+        if isinstance(value, str):  # JAX would read it as the name of a dtype
+            raise TypeError("text")
         return jnp.asarray(value, dtype)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}") from error
@@ -262,10 +258,7 @@ def _cast_like(dy: Any, y: Any) -> Any:
 
     def leaf(path, d, x):
         where = f"f(t, y){keystr(path)}"
-        try:
-            d = jnp.asarray(d)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{where} must be an array of numbers, got {d!r}") from error
+        d = _as_numbers(where, d)
         if d.shape != x.shape:
             raise ValueError(
                 f"{where} has shape {d.shape}, but y{keystr(path)} has shape {x.shape}: "

@@ -16,14 +16,14 @@ def plain_concat_conv(layer, t, x):
     """As torchdiffeq writes it: a plane of t before the images, then a convolution."""
     x = jnp.concatenate([jnp.full((*x.shape[:3], 1), t), x], axis=-1)
     y = jax.lax.conv_general_dilated(
-        x, layer.conv.kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=("HWNC", "HWIO", "HWNC")
+        x, layer.kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=("HWNC", "HWIO", "HWNC")
     )
-    return y + layer.conv.bias
+    return y + layer.bias
 
 
 def test_time_is_a_channel_that_is_padded_as_the_others(x64):
     layer, x = build(lambda: ConcatConv(3, 4, key=jax.random.key(0))), draw((5, 6, 2, 3))
-    assert layer.conv.kernel.shape == (3, 3, 4, 4)
+    assert layer.kernel.shape == (3, 3, 4, 4)
 
     def both(method, layer, t, x):
         loss = lambda layer, t, x: jnp.sum(jnp.sin(method(layer, t, x)))  # noqa: E731

@@ -1,5 +1,6 @@
 """`neurode`: the commands, and the one place that turns an error into a line and an exit code."""
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from neurode.cli import demo, fit, info, predict, reproduce
-from neurode.cli.errors import Interrupted, explain, join_lines
+from neurode.cli.errors import INTERRUPTED, Interrupted, explain, join_lines
 
 _DEBUG = "--debug"
 
@@ -91,4 +92,13 @@ def _open(
 
 def main() -> None:
     """Run the command line with the arguments of the process."""
-    app()
+    try:
+        app()
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            # A compilation that was cut short makes XLA crash when Python takes it down, and the
+            # shell would see that instead of 130. All files are closed by now.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise

@@ -106,7 +106,7 @@ class NeuralODE(Estimator):
         gradient: GradientStrategy = Checkpointed(),  # noqa: B008
         steps: int = 3000,
         learning_rate: float = 5e-3,
-        weight_decay: float = 0.1,
+        weight_decay: float = 0.0,
         batch_size: int | None = None,
         curriculum: float = 0.5,
         max_iterations: int = 100,

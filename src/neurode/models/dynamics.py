@@ -133,7 +133,7 @@ class TrajectoryLoss(eqx.Module):
         key: Key[Array, ""],
         probe: Float[Array, ""],
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
-        """The loss and the mean number of function evaluations of a trajectory."""
+        """The loss, and the mean number of evaluations of the field by a trajectory."""
         del key
         solved = solve_trajectories(
             model.field,
@@ -141,7 +141,7 @@ class TrajectoryLoss(eqx.Module):
             batch.ts,
             self.options,
             magnitude=self.magnitude,
-            probe=probe,
+            probe=probe / len(batch.rows),  # so that its gradient is a mean too
         )
         loss = mean_square(solved.states - batch.ys, batch.mask)
         return loss, {"nfe_forward": solved.num_f_evals.mean()}

@@ -16,10 +16,12 @@ class ConcatConv(eqx.Module):
     response of the kernel to a plane of ones (which is not constant near the border).
 
     Attributes:
-        conv: its kernel is [3, 3, 1 + c, d]; the first input channel is time's.
+        kernel: [3, 3, 1 + c, d]; the first input channel is time's.
+        bias: [d].
     """
 
-    conv: Conv
+    kernel: Float[Array, "3 3 c1 d"]
+    bias: Float[Array, " d"]
 
     def __init__(self, in_channels: int, out_channels: int, *, key: Key[Array, ""]):
         """Draw the weights.
@@ -29,14 +31,14 @@ class ConcatConv(eqx.Module):
             out_channels: channels d of the result.
             key: a typed key.
         """
-        self.conv = Conv(1 + in_channels, out_channels, 3, padding=1, key=key)
+        conv = Conv(1 + in_channels, out_channels, 3, key=key)
+        self.kernel, self.bias = conv.kernel, conv.bias
 
     def __call__(self, t: Float[Array, ""], x: Float[Array, "h w n c"]) -> Float[Array, "h w n d"]:
         """Convolve a batch of images at time t."""
-        kernel, bias = self.conv.kernel, self.conv.bias
         ones = jnp.ones((*x.shape[:2], 1, 1), x.dtype)
-        of_time = convolve(ones, kernel[:, :, :1], padding=1)
-        return convolve(x, kernel[:, :, 1:], padding=1) + (t * of_time + bias)
+        of_time = convolve(ones, self.kernel[:, :, :1], padding=1)
+        return convolve(x, self.kernel[:, :, 1:], padding=1) + (t * of_time + self.bias)
 
 
 class ConvField(eqx.Module):

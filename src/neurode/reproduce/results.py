@@ -86,7 +86,7 @@ def format_table(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
         rows: all of them; those with neither the paper's number nor ours are left out.
         notes: lines below the table.
     """
-    header = ("row", "metric", "paper", "ours", "target", "note")
+    header = ["row", "metric", "paper", "ours", "target", "note"]
     lines = [header]
     for row in rows:
         if row.paper is None and row.ours is None:
@@ -94,9 +94,9 @@ def format_table(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
         numbers = [_spell(x, row.unit) for x in (row.paper, row.ours, row.target)]
         if row.sd is not None:
             numbers[1] += f" ± {_spell(row.sd, row.unit)} (n={row.n})"
-        lines.append((row.row, row.metric, *numbers, row.note))
+        lines.append([row.row, row.metric, *numbers, row.note])
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    lines.insert(1, tuple("-" * width for width in widths))
+    lines.insert(1, ["-" * width for width in widths])
     text = [
         " | ".join(
             cell.rjust(width) if header[i] in ("paper", "ours", "target") else cell.ljust(width)

@@ -199,7 +199,7 @@ def evaluate(
 
 
 @eqx.filter_jit
-def _predict(model: ODENet, images: Array) -> tuple[Array, Array]:
+def _predict(model: ODENet, images: np.ndarray) -> tuple[Array, Array]:
     """Classes [count, batch] and evaluations [count] of images [count, batch, h, w]."""
 
     def batch(images):
