@@ -24,7 +24,7 @@ def pendulum(t, y):
     return jnp.array([y[1], -jnp.sin(y[0])])
 
 
-# -- the state --------------------------------------------------------------------------------------
+# -- the state -------------------------------------------------------------------------------------
 
 
 class Pair(eqx.Module):
@@ -89,7 +89,7 @@ def test_integer_and_boolean_derivatives_are_cast():
     assert_allclose(sol.ys["b"], [1, 4], rtol=1e-6)
 
 
-# -- the times --------------------------------------------------------------------------------------
+# -- the times -------------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -158,7 +158,7 @@ def test_save_times_do_not_change_the_steps(x64):
     assert_array_equal(many.ys[-1], few.ys[-1])
 
 
-# -- dense output -----------------------------------------------------------------------------------
+# -- dense output ----------------------------------------------------------------------------------
 
 
 def test_dense_output_has_the_shape_of_its_times_and_the_accuracy_of_the_solve(x64):
@@ -208,7 +208,7 @@ def test_dense_output_of_lanes_says_how_to_call_it():
     assert_array_equal(np.isnan(rows[:, 1]), [True, False])
 
 
-# -- tolerances, norms, what is saved ---------------------------------------------------------------
+# -- tolerances, norms, what is saved --------------------------------------------------------------
 
 
 def two_rates(t, y):
@@ -292,7 +292,7 @@ def test_save_stores_a_function_of_the_state(x64, ts):
     assert saved.stats.num_steps == plain.stats.num_steps
 
 
-# -- going on ---------------------------------------------------------------------------------------
+# -- going on --------------------------------------------------------------------------------------
 
 
 def test_resume_keeps_the_step_size(x64):

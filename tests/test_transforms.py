@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import jit
 from jax.sharding import PartitionSpec
 from numpy.testing import assert_allclose, assert_array_equal
 
 import neurode as nd
+from compiling import jit
 from neurode.ivp import _run
 
 TIMES = np.array([0.0, 0.6, 1.5])
@@ -34,7 +34,7 @@ def total(y0, **options):
     return jnp.sum(jnp.sin(rows(y0, **options)))
 
 
-# -- vmap: independent solves -----------------------------------------------------------------------
+# -- vmap: independent solves ----------------------------------------------------------------------
 
 
 @jax.jit
@@ -115,7 +115,7 @@ def test_vmap_over_what_f_closes_over(x64):
     assert_allclose(per_lane, differences, rtol=2e-2)
 
 
-# -- the others -------------------------------------------------------------------------------------
+# -- the others ------------------------------------------------------------------------------------
 
 
 def test_scan_checkpoint_and_donation(x64):
@@ -169,7 +169,7 @@ def test_without_jit(x64):
     assert_allclose(sol.ys[-1], exact(0.1, 1.0, 1.5), rtol=2e-2)
 
 
-# -- compilation ------------------------------------------------------------------------------------
+# -- compilation -----------------------------------------------------------------------------------
 
 
 def compilations(*calls):

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import jit
 from numpy.testing import assert_allclose
 
 import neurode as nd
+from compiling import jit
 from neurode.core.closures import hoist
 
 STRATEGIES = [nd.Direct(), nd.Checkpointed(), nd.Backsolve()]
@@ -30,7 +30,7 @@ def stage_factor(rate):
     return (1 + h * rate + (h * rate) ** 2 / 2) ** 8
 
 
-# -- changed between calls --------------------------------------------------------------------------
+# -- changed between calls -------------------------------------------------------------------------
 
 
 def test_a_changed_global_changes_the_answer(x64, monkeypatch):
@@ -100,11 +100,12 @@ def test_custom_rules_that_differ_are_told_apart(x64):
 
     for kind in ("jvp", "vjp"):
         for slope in (1.0, 2.0, 0.0):
-            found = jax.grad(lambda y, f=field(slope, kind): last(f, y))(1.0)
+            ruled = field(slope, kind)
+            found = jax.grad(lambda y, f=ruled: last(f, y))(1.0)
             assert_allclose(found, stage_factor(-slope))
 
 
-# -- all kinds of values ----------------------------------------------------------------------------
+# -- all kinds of values ---------------------------------------------------------------------------
 
 
 @every_strategy
@@ -200,7 +201,7 @@ def test_f_may_be_any_callable_with_arrays(x64):
     assert_allclose(jax.tree.leaves(partial)[0], expected, rtol=1e-8)
 
 
-# -- the key of a compiled solve --------------------------------------------------------------------
+# -- the key of a compiled solve -------------------------------------------------------------------
 
 
 def codes(*functions):

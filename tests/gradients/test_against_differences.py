@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from compiling import jit
 from gradients.losses import (
     MAX_ERROR,

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import jit
-from gradients.losses import differences, errors
 from numpy.testing import assert_allclose
 
 import neurode as nd
+from compiling import jit
+from gradients.losses import differences, errors
 
 
 def field(t, y, rate):

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import jit
-from gradients.losses import differences, errors
 from numpy.testing import assert_allclose
 
 import neurode as nd
+from compiling import jit
+from gradients.losses import differences, errors
 
 EXACT = {"Direct": nd.Direct(), "Checkpointed": nd.Checkpointed()}
 
@@ -76,7 +76,7 @@ def test_fixed_steps(x64, name):
     assert max(errors(found["Checkpointed"], found["Direct"]).values()) < 1e-12
 
 
-# -- adaptive steps: against far more accurate solves -----------------------------------------------
+# -- adaptive steps: against far more accurate solves ----------------------------------------------
 
 
 def at_one_time(p, t):
@@ -136,7 +136,7 @@ def test_jumps(x64, strategy):
     assert max(errors(found, across_a_jump()).values()) < 1e-6
 
 
-# -- derivatives beyond the first in reverse --------------------------------------------------------
+# -- derivatives beyond the first in reverse -------------------------------------------------------
 
 
 def test_direct_has_forward_mode_and_second_derivatives(x64):

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import jit
-from gradients.losses import STRATEGIES
 from numpy.testing import assert_allclose, assert_array_equal
 
 import neurode as nd
+from compiling import jit
+from gradients.losses import STRATEGIES
 
 TIMES = np.array([0.0, 0.4, 2.0])
 # y' = a y^2 has a pole at 1 / (a y0): behind t1, or between the save times.

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import jit
-from loops.counting import Counted
 from numpy.testing import assert_array_equal
 
 import neurode as nd
+from compiling import jit
+from loops.counting import Counted
 
 STRATEGIES = {
     "Direct": nd.Direct(),

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import jit
-from loops.counting import Counted
 from numpy.testing import assert_allclose
 
 import neurode as nd
+from compiling import jit
+from loops.counting import Counted
 from neurode.loops.tape import blank_tape, has_room, longest_stride, make_room, tape_slots, write
 
 STATE_BYTES = 16

@@ -31,7 +31,7 @@ def numbers(text):
     return [float(x) for x in re.findall(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?", text)]
 
 
-# -- a plain call raises ----------------------------------------------------------------------------
+# -- a plain call raises ---------------------------------------------------------------------------
 
 
 def test_a_pole_raises_and_says_where(x64):
@@ -88,7 +88,7 @@ def test_errors_and_solutions_pickle(x64):
     assert again.stats.num_steps == sol.stats.num_steps
 
 
-# -- under a transformation: NaN --------------------------------------------------------------------
+# -- under a transformation: NaN -------------------------------------------------------------------
 
 
 @functools.cache
@@ -136,7 +136,7 @@ def test_grad_and_vmap_of_a_plain_call_do_not_raise(x64):
     assert_array_equal(np.isnan(jax.vmap(loss)(jnp.array([1.0, 0.1]))), [True, False])
 
 
-# -- values that are only known at run time ---------------------------------------------------------
+# -- values that are only known at run time --------------------------------------------------------
 
 GOOD = dict(
     ts=np.array([0.0, 0.5, 1.0]), y0=np.ones(2), rtol=1e-3, atol=np.full(2, 1e-3),

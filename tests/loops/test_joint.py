@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from loops.counting import Counted
 from numpy.testing import assert_allclose, assert_array_equal
 
 import neurode as nd
+from loops.counting import Counted
 
 
 def swing(t, y):

@@ -27,10 +27,10 @@ class Estimator(BaseEstimator):
 
     def _key(self) -> Key[Array, ""]:
         """The typed key that `random_state` stands for."""
-        state = getattr(self, "random_state", 0)
+        state: Any = getattr(self, "random_state", 0)
         if state is None:
             return jax.random.key(np.random.SeedSequence().generate_state(1)[0])
-        if jax.numpy.issubdtype(getattr(state, "dtype", None), jax.dtypes.prng_key):
+        if isinstance(state, jax.Array) and jax.numpy.issubdtype(state.dtype, jax.dtypes.prng_key):
             return state
         if isinstance(state, (int, np.integer)) and not isinstance(state, bool):
             return jax.random.key(int(state))

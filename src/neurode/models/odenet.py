@@ -85,7 +85,7 @@ class ODENet(eqx.Module):
         x = self.stem(jnp.transpose(images, (1, 2, 0, 3)))
         x, stats = self.block(x, probe=probe)
         features = jax.nn.relu(self.norm(x)).mean((0, 1))
-        return features @ self.head.weight.T + self.head.bias, stats
+        return jax.vmap(self.head)(features), stats
 
 
 def objective(

@@ -129,7 +129,7 @@ class ResidualDownsampling(eqx.Module):
     """
 
     first: Conv
-    blocks: tuple[ResidualBlock, ResidualBlock]
+    blocks: tuple[ResidualBlock, ...]
 
     def __init__(self, in_channels: int, out_channels: int, *, key: Key[Array, ""]):
         """Draw the weights.
@@ -139,10 +139,12 @@ class ResidualDownsampling(eqx.Module):
             out_channels: channels of the result, and in between.
             key: a typed key.
         """
-        key1, *keys = jax.random.split(key, 3)
-        self.first = Conv(in_channels, out_channels, 3, key=key1)
-        self.blocks = tuple(
-            ResidualBlock(out_channels, out_channels, stride=2, key=k) for k in keys
+        key1, key2, key3 = jax.random.split(key, 3)
+        c = out_channels
+        self.first = Conv(in_channels, c, 3, key=key1)
+        self.blocks = (
+            ResidualBlock(c, c, stride=2, key=key2),
+            ResidualBlock(c, c, stride=2, key=key3),
         )
 
     def __call__(self, x: Float[Array, "h w n c"]) -> Float[Array, "h2 w2 n d"]:

@@ -139,7 +139,7 @@ class Conv(eqx.Module):
         use_bias: bool = True,
         key: Key[Array, ""],
     ):
-        """Draw the weights uniformly from ±1/sqrt(k k c), as PyTorch does.
+        """Draw the weights, see `draw_conv`.
 
         Args:
             in_channels: channels c of the input.
@@ -150,16 +150,30 @@ class Conv(eqx.Module):
             use_bias: whether to add a learned constant to each output channel.
             key: a typed key.
         """
-        for_kernel, for_bias = jax.random.split(key)
-        bound = 1 / math.sqrt(size * size * in_channels)
-        shape = (size, size, in_channels, out_channels)
-        self.kernel = jax.random.uniform(for_kernel, shape, minval=-bound, maxval=bound)
-        self.bias = None
-        if use_bias:
-            self.bias = jax.random.uniform(for_bias, (out_channels,), minval=-bound, maxval=bound)
+        self.kernel, bias = draw_conv(in_channels, out_channels, size, key)
+        self.bias = bias if use_bias else None
         self.stride, self.padding = stride, padding
 
     def __call__(self, x: Float[Array, "h w n c"]) -> Float[Array, "h2 w2 n d"]:
         """Convolve a batch of images."""
         y = convolve(x, self.kernel, stride=self.stride, padding=self.padding)
         return y if self.bias is None else y + self.bias
+
+
+def draw_conv(
+    in_channels: int, out_channels: int, size: int, key: Key[Array, ""]
+) -> tuple[Float[Array, "k k c d"], Float[Array, " d"]]:
+    """Draw a kernel and a bias uniformly from ±1/sqrt(k k c), as PyTorch does.
+
+    Args:
+        in_channels: c.
+        out_channels: d.
+        size: height and width k of the kernel.
+        key: a typed key.
+    """
+    for_kernel, for_bias = jax.random.split(key)
+    bound = 1 / math.sqrt(size * size * in_channels)
+    shape = (size, size, in_channels, out_channels)
+    kernel = jax.random.uniform(for_kernel, shape, minval=-bound, maxval=bound)
+    bias = jax.random.uniform(for_bias, (out_channels,), minval=-bound, maxval=bound)
+    return kernel, bias

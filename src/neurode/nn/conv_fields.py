@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from neurode.nn.blocks import GroupNorm
-from neurode.nn.conv import Conv, convolve
+from neurode.nn.conv import convolve
 
 
 class ConcatConv(eqx.Module):
@@ -32,6 +32,7 @@ class ConcatConv(eqx.Module):
             key: a typed key.
         """
         conv = Conv(1 + in_channels, out_channels, 3, key=key)
+        assert conv.bias is not None
         self.kernel, self.bias = conv.kernel, conv.bias
 
     def __call__(self, t: Float[Array, ""], x: Float[Array, "h w n c"]) -> Float[Array, "h w n d"]:
