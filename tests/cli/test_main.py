@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 import typer
@@ -11,7 +12,7 @@ import typer
 import neurode as nd
 from neurode.cli import demo
 from neurode.cli.errors import Interrupted, Mistake, explain, interruptible, join_lines
-from neurode.cli.main import app
+from neurode.cli.main import app, interrupt_again
 from neurode.core.status import SolveError
 from neurode.data import DataError
 from neurode.store import ArchiveError, SaveError
@@ -104,6 +105,15 @@ def test_ctrl_c_says_how_to_go_on(neurode, monkeypatch, tmp_path):
     assert f"`neurode demo --out {tmp_path} --seed 3`" in answer.err
     with pytest.raises(Interrupted, match="go on"), interruptible("go on"):
         raise KeyboardInterrupt
+
+
+def test_a_ctrl_c_that_python_had_to_drop_is_repeated():
+    class Unraisable:
+        exc_value = KeyboardInterrupt()
+
+    interrupt_again(Unraisable())
+    with pytest.raises(KeyboardInterrupt):
+        time.sleep(5)
 
 
 def test_debug_shows_the_traceback_wherever_it_stands(monkeypatch):

@@ -1,110 +1,171 @@
-"""The laws that every solver keeps."""
+"""The laws that every solver obeys. A new solver is one line in table.py."""
 
-import copy
-import dataclasses
-import pickle
+import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from compiling import jit
+from contracts.table import CONTROLLERS, SOLVERS
+from contracts.values import check_different, check_value
+from numpy.testing import assert_allclose, assert_array_equal
 
 import neurode as nd
-from contracts.solvers import ADAPTIVE, SOLVERS
+from neurode.core.clock import start
+from neurode.solvers import ExplicitRungeKutta, interpolants
+from neurode.solvers.solver import Solver
 
-TS = np.linspace(0.0, 1.0, 6)
-
-
-@pytest.fixture(params=SOLVERS)
-def solver(request):
-    return SOLVERS[request.param]
+every_solver = pytest.mark.parametrize("name", SOLVERS)
 
 
-def test_is_a_frozen_value(solver):
-    again = type(solver)()
-    assert solver == again
-    assert hash(solver) == hash(again)
-    assert pickle.loads(pickle.dumps(solver)) == copy.deepcopy(solver) == solver
-    assert sum(solver == other for other in SOLVERS.values()) == 1
-    with pytest.raises((dataclasses.FrozenInstanceError, AttributeError)):
-        solver.tableau = None
+def field(t, y, kind):
+    """Constant, linear in time, and a field of both (by a number, so that one step serves all)."""
+    constant = jnp.array([1.0, -2.0])
+    linear = constant * t
+    smooth = jnp.array([y[1] * jnp.cos(t), jnp.sin(y[0]) - 0.1 * t])
+    return jnp.select([kind == 0, kind == 1, kind == 2], [constant, linear, smooth])
 
 
-def test_every_public_solver_is_in_the_table():
-    classes = {type(s).__name__ for s in SOLVERS.values()}
-    public = {n for n in nd.__all__ if isinstance(getattr(nd, n), type) and n not in ("Solver",)}
-    solvers = {n for n in public if hasattr(getattr(nd, n), "tableau")}
-    assert solvers == classes
+@functools.cache
+def step_of(name):
+    """One step, and the interpolant at some fractions of it."""
+    solver = SOLVERS[name]()
+
+    def run(kind, sign, t, h, y):
+        def f(t, y):  # with sign -1: the same flow in reversed time
+            return sign * field(sign * t, y, kind)
+
+        clock = start(t)
+        step = solver.step(f, clock, h, y, solver.start(f, t, y))
+        coefficients = solver.interpolant(f, clock, h, y, step)
+        inside = jax.vmap(lambda part: interpolants.evaluate(y, coefficients, part * h, h))
+        slopes = jax.vmap(
+            jax.jacfwd(lambda part: interpolants.evaluate(y, coefficients, part * h, h))
+        )
+        fractions = jnp.array([0.0, 0.3, 0.5, 1.0])
+        return step.y, step.errors, inside(fractions), slopes(fractions)
+
+    return jit(run)
 
 
-def test_a_polynomial_of_its_order_is_exact(solver, x64):
-    # y' = p t^(p-1): a quadrature that a method of order p makes without error, between the
-    # steps too, as far as its interpolant goes.
-    p = solver.order
+def take_step(name, kind, t=0.7, h=0.25, sign=1.0, y=(0.4, -1.0)):
+    return step_of(name)(kind, sign, jnp.array(t), jnp.array(h), jnp.array(y))
+
+
+def test_every_solver_is_in_the_table():
+    exported = {name for name in nd.__all__ if isinstance(getattr(nd, name), type)}
+    assert {name for name in exported if issubclass(getattr(nd, name), Solver)} == set(SOLVERS)
+
+
+@every_solver
+def test_it_is_a_value(name):
+    check_value(SOLVERS[name])
+    assert (SOLVERS[name]().order >= 1) == (SOLVERS[name]().order is not None)
+
+
+def test_no_two_are_equal():
+    check_different(SOLVERS)
+
+
+@every_solver
+def test_constant_fields_are_exact(x64, name):
+    y1, errors, inside, slopes = take_step(name, kind=0)
+    dy = np.array([1.0, -2.0])
+    y0 = np.array([0.4, -1.0])
+    assert_allclose(y1, y0 + 0.25 * dy, rtol=1e-14)
+    for error in errors:
+        assert_allclose(error, 0, atol=1e-14)
+    assert_allclose(inside, y0 + 0.25 * np.array([[0.0], [0.3], [0.5], [1.0]]) * dy, rtol=1e-13)
+    assert_allclose(slopes, 0.25 * dy * np.ones((4, 1)), rtol=1e-12)
+
+
+@every_solver
+def test_fields_linear_in_time_are_exact_from_order_two(x64, name):
+    y1, _, inside, _ = take_step(name, kind=1)
+    at = 0.25 * np.array([[0.0], [0.3], [0.5], [1.0]])
+    exact = np.array([0.4, -1.0]) + (0.7 * at + at**2 / 2) * np.array([1.0, -2.0])
+    if SOLVERS[name]().order == 1:
+        assert np.abs(y1 - exact[-1]).max() > 1e-3
+        return
+    assert_allclose(y1, exact[-1], rtol=1e-14)
+    assert_allclose(inside, exact, rtol=1e-13)
+
+
+@every_solver
+def test_reversed_time_reverses_the_step(x64, name):
+    """f(t, y) by h from t, and -f(-t, y) by -h from -t, are the same step."""
+    forwards = take_step(name, kind=2)
+    backwards = take_step(name, kind=2, t=-0.7, h=-0.25, sign=-1.0)
+    jax.tree.map(functools.partial(assert_allclose, rtol=1e-13), forwards, backwards)
+
+
+@every_solver
+def test_a_step_of_no_length_stays_and_knows_its_slope(x64, name):
+    y1, errors, inside, _ = take_step(name, kind=2, h=0.0)
+    assert_array_equal(y1, [0.4, -1.0])
+    assert_array_equal(inside, np.tile([0.4, -1.0], (4, 1)))
+    for error in errors:
+        assert_array_equal(error, 0)
+    slope = jax.jacfwd(lambda h: take_step(name, 2, h=h)[0])(0.0) if name == "Heun" else None
+    if slope is not None:
+        assert_allclose(slope, field(0.7, jnp.array([0.4, -1.0]), 2))
+
+
+@every_solver
+def test_the_interpolant_joins_the_ends(x64, name):
+    y1, _, inside, _ = take_step(name, kind=2)
+    assert_array_equal(inside[0], [0.4, -1.0])
+    assert_allclose(inside[-1], y1, rtol=1e-14)
+    exact = nd.solve(
+        field, jnp.array([0.4, -1.0]), 0.7 + 0.25 * np.array([0.0, 0.3, 0.5, 1.0]), (2,),
+        rtol=1e-12, atol=1e-12,
+    ).ys  # fmt: skip
+    worst = {1: 0.1, 2: 0.01}.get(SOLVERS[name]().order, 1e-3)
+    assert np.abs(inside - exact).max() < worst
+
+
+@every_solver
+def test_it_counts_what_it_evaluates(name):
+    """By tracing: start, step and dense output call f as often as they say."""
+    solver, calls = SOLVERS[name](), []
 
     def f(t, y):
-        return p * t ** (p - 1) * jnp.ones_like(y)
+        calls.append(t)
+        return y
 
-    sol = nd.solve(f, 0.0, TS, solver=solver, stepsize=nd.ConstantSteps(5), dense=True)
-    assert_allclose(sol.ys, TS**p, atol=1e-13)
-    assert int(sol.stats.num_accepted) == int(sol.stats.num_steps) == 5
-    assert_allclose(sol(TS), sol.ys, atol=1e-13)
+    def count(function):
+        calls.clear()
+        result = function()
+        return result, len(calls)
 
-
-def test_what_stands_still_stays(solver, x64):
-    y0 = {"a": jnp.array([1.0, -2.0]), "b": jnp.array(3.0 + 1.0j)}
-    sol = nd.solve(
-        lambda t, y: {"a": 0 * y["a"], "b": 0 * y["b"]},
-        y0,
-        [0.0, 0.5, 7.0],
-        solver=solver,
-        stepsize=nd.ConstantSteps(3),
-    )
-    for name, value in y0.items():
-        assert (sol.ys[name] == value).all()
+    t, y = jnp.float32(0), jnp.ones(2)
+    state, at_start = count(lambda: solver.start(f, t, y))
+    step, in_step = count(lambda: solver.step(f, start(t), t, y, state))
+    _, for_dense = count(lambda: solver.interpolant(f, start(t), t, y, step))
+    assert (at_start, in_step, for_dense) == solver.evaluations
+    assert (solver.error_order is None) == (step.errors == ())
 
 
-def test_back_and_forth(solver, x64):
-    # Twice as many steps leave about 2^-p of what is lost on the way there and back.
-    def lost(n):
-        options = {"solver": solver, "stepsize": nd.ConstantSteps(n)}
-        there = nd.solve(lambda t, y: jnp.sin(y) + t, 1.0, [0.0, 1.0], **options).ys[-1]
-        back = nd.solve(lambda t, y: jnp.sin(y) + t, there, [1.0, 0.0], **options).ys[-1]
-        return abs(float(back) - 1.0)
+@every_solver
+@pytest.mark.parametrize("stepsize", CONTROLLERS)
+def test_it_works_with_every_controller_or_says_which(name, stepsize):
+    solver, controller = SOLVERS[name](), CONTROLLERS[stepsize]()
 
-    coarse, fine = lost(8), lost(16)
-    assert fine <= 3 * 0.5**solver.order * coarse + 1e-14
+    def rows(y0):
+        return nd.solve(
+            lambda t, y: -y, y0, [0.0, 0.5, 1.0], solver=solver, stepsize=controller, max_steps=8
+        ).ys
 
-
-def test_the_interpolant_is_continuous(solver, x64):
-    sol = nd.solve(
-        lambda t, y: -y * jnp.cos(3 * t), 1.0, [0.0, 2.0], solver=solver,
-        stepsize=nd.ConstantSteps(7), dense=True,
-    )  # fmt: skip
-    joints = np.asarray(sol.steps)[1:7]
-    left, right = sol(np.nextafter(joints, 0)), sol(np.nextafter(joints, 3))
-    assert_allclose(left, right, rtol=1e-12)
-    assert_allclose(sol(0.0), 1.0)
-    assert_allclose(sol(2.0), sol.ys[-1], rtol=1e-13)
+    y0 = jax.ShapeDtypeStruct((2,), jnp.float32)
+    if controller.adaptive and solver.error_order is None:
+        with pytest.raises(ValueError, match=rf"{name}\(\).*ConstantSteps\(n\).*StepTo\(grid\)"):
+            jax.eval_shape(rows, y0)
+    else:
+        assert jax.eval_shape(rows, y0).shape == (3, 2)
 
 
-@pytest.mark.parametrize("name", ADAPTIVE)
-def test_a_tighter_tolerance_costs_more_and_errs_less(name, x64):
-    errors, evals = [], []
-    for tolerance in (1e-3, 1e-6):
-        sol = nd.solve(
-            lambda t, y: -y * jnp.cos(t), 1.0, [0.0, 6.0], solver=ADAPTIVE[name],
-            rtol=tolerance, atol=tolerance, max_steps=20_000,
-        )  # fmt: skip
-        errors.append(abs(float(sol.ys[-1]) - np.exp(-np.sin(6.0))))
-        evals.append(int(sol.stats.num_f_evals))
-    assert errors[0] <= 50e-3
-    assert errors[1] <= 50e-6
-    assert errors[1] <= errors[0] / 10
-    assert evals[1] > evals[0]
-
-
-@pytest.mark.parametrize("name", SOLVERS.keys() - ADAPTIVE.keys())
-def test_without_an_error_estimate_it_asks_for_steps(name):
-    with pytest.raises(ValueError, match=r"no error estimate.*ConstantSteps"):
-        nd.solve(lambda t, y: -y, 1.0, [0.0, 1.0], solver=SOLVERS[name])
+def test_every_explicit_method_has_its_tableau():
+    for make in SOLVERS.values():
+        if issubclass(make, ExplicitRungeKutta):
+            assert make().order == make.tableau.order

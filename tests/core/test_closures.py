@@ -131,7 +131,7 @@ def test_keys_integers_and_flags_beside_what_is_differentiated(x64, gradient):
     for i in range(3):
         bump = step * jnp.eye(3)[i]
         sides = value(jnp.stack([weights + bump, weights - bump]), keys, index)
-        tolerance = 3e-3 if isinstance(gradient, nd.Backsolve) else 1e-7
+        tolerance = 5e-2 if isinstance(gradient, nd.Backsolve) else 1e-7
         assert_allclose(found[:, i], (sides[0] - sides[1]) / (2 * step), rtol=tolerance, atol=1e-9)
     assert (found[0, 1:] == 0).all()
 

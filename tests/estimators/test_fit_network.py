@@ -54,7 +54,7 @@ def test_a_run_folder_resumes(spirals, tmp_path):
     again = NeuralODE(**SMALL).fit(spirals[0], run=tmp_path)
     np.testing.assert_array_equal(again.field_.layers[0].weight, first.field_.layers[0].weight)
     np.testing.assert_array_equal(again.history_["loss"], first.history_["loss"])
-    with pytest.raises(ValueError, match="learning_rate: 0.005 -> 0.001"):
+    with pytest.raises(ValueError, match="learning_rate: 0.01 -> 0.001"):
         NeuralODE(**SMALL, learning_rate=1e-3).fit(spirals[0], run=tmp_path)
     NeuralODE(**SMALL, learning_rate=1e-3).fit(spirals[0], run=tmp_path, resume=False)
 

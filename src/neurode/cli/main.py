@@ -1,7 +1,9 @@
 """`neurode`: the commands, and the one place that turns an error into a line and an exit code."""
 
+import _thread
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -90,8 +92,21 @@ def _open(
         print(ctx.get_help())
 
 
+def interrupt_again(unraisable: Any) -> None:
+    """Repeat a Ctrl-C that fell into one of JAX's garbage collection callbacks and was dropped.
+
+    Args:
+        unraisable: as `sys.unraisablehook` takes it.
+    """
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        threading.Timer(0.1, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
 def main() -> None:
     """Run the command line with the arguments of the process."""
+    sys.unraisablehook = interrupt_again
     try:
         app()
     except SystemExit as stop:

@@ -105,7 +105,7 @@ class NeuralODE(Estimator):
         max_steps: int = 4096,
         gradient: GradientStrategy = Checkpointed(),  # noqa: B008
         steps: int = 3000,
-        learning_rate: float = 5e-3,
+        learning_rate: float = 1e-2,
         weight_decay: float = 0.0,
         batch_size: int | None = None,
         curriculum: float = 0.5,

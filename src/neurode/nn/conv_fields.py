@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from neurode.nn.blocks import GroupNorm
-from neurode.nn.conv import convolve
+from neurode.nn.conv import convolve, draw_conv
 
 
 class ConcatConv(eqx.Module):
@@ -31,9 +31,7 @@ class ConcatConv(eqx.Module):
             out_channels: channels d of the result.
             key: a typed key.
         """
-        conv = Conv(1 + in_channels, out_channels, 3, key=key)
-        assert conv.bias is not None
-        self.kernel, self.bias = conv.kernel, conv.bias
+        self.kernel, self.bias = draw_conv(1 + in_channels, out_channels, 3, key)
 
     def __call__(self, t: Float[Array, ""], x: Float[Array, "h w n c"]) -> Float[Array, "h w n d"]:
         """Convolve a batch of images at time t."""

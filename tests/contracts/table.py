@@ -1,0 +1,41 @@
+"""Every solver, controller and gradient strategy: a new one is one line here.
+
+Each inherits the laws of the tests beside this file.
+"""
+
+import neurode as nd
+
+SOLVERS = {
+    "Bosh3": nd.Bosh3,
+    "CashKarp": nd.CashKarp,
+    "Dopri5": nd.Dopri5,
+    "Dopri8": nd.Dopri8,
+    "Euler": nd.Euler,
+    "Fehlberg45": nd.Fehlberg45,
+    "Heun": nd.Heun,
+    "HeunEuler": nd.HeunEuler,
+    "Midpoint": nd.Midpoint,
+    "RK38": nd.RK38,
+    "RK4": nd.RK4,
+    "Ralston": nd.Ralston,
+    "Tsit5": nd.Tsit5,
+}
+
+CONTROLLERS = {
+    "ConstantSteps": lambda: nd.ConstantSteps(8),
+    "IController": lambda: nd.IController(),
+    "IController with limits": lambda: nd.IController(
+        first_step=0.1, min_step=1e-6, max_step=0.3, step_at=[0.2], jump_at=(0.4, 0.6)
+    ),
+    "PIController": lambda: nd.PIController(safety=0.8),
+    "PIDController": lambda: nd.PIDController(0.1, 0.6, 0.05),
+    "StepTo": lambda: nd.StepTo([0.25, 0.5, 0.75]),
+}
+
+GRADIENTS = {
+    "Backsolve": lambda: nd.Backsolve(),
+    "Backsolve with options": lambda: nd.Backsolve(nd.Tsit5(), 1e-7, 1e-7, nd.max_norm),
+    "Checkpointed": lambda: nd.Checkpointed(),
+    "Checkpointed in little memory": lambda: nd.Checkpointed(max_memory=64),
+    "Direct": lambda: nd.Direct(),
+}
