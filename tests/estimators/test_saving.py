@@ -1,5 +1,6 @@
 """Models on disk: what is saved comes back, and what is not a model is refused in one line."""
 
+import copy
 import inspect
 import json
 import subprocess
@@ -226,9 +227,8 @@ def test_a_folder_that_cannot_be_made(learned, tmp_path):
         learned.save(tmp_path / "file" / "model.safetensors")
 
 
-def test_settings_that_no_file_can_hold_are_announced(spirals, tmp_path):
-    key = jax.random.key(3)
-    model = NeuralODE(hidden=(4,), steps=2, random_state=key).fit(spirals[0])
+def test_settings_that_no_file_can_hold_are_announced(learned, tmp_path):
+    model = copy.copy(learned).set_params(random_state=jax.random.key(3))
     model.save(tmp_path)
     with pytest.warns(UserWarning, match="does not hold the setting random_state"):
         loaded = load(tmp_path)

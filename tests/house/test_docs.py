@@ -43,7 +43,9 @@ def commands(group, name: str) -> dict[str, Any]:
 
 def words(symbol) -> str:
     """A docstring of its own; not the signature that dataclasses write when there is none."""
-    text = inspect.cleandoc(vars(symbol).get("__doc__") or "")
+    # A class must not pass with the docstring that it inherits.
+    own = vars(symbol).get("__doc__") if inspect.isclass(symbol) else symbol.__doc__
+    text = inspect.cleandoc(own or "")
     return "" if text.startswith(f"{symbol.__name__}(") else text
 
 

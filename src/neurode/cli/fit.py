@@ -41,14 +41,18 @@ Start = Annotated[
 ]
 Positive = Annotated[bool, typer.Option("--positive", help="All parameters are > 0.")]
 Hidden = Annotated[
-    str, typer.Option("--hidden", metavar="N,…", help="Widths of the network's layers.")
+    str | None,
+    typer.Option("--hidden", metavar="N,…", help="Widths of the network's layers, such as 32,32."),
 ]
-Steps = Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Updates of the network.")]
+Steps = Annotated[
+    int | None, typer.Option("--steps", metavar="N", min=1, help="Updates of the network.")
+]
 LearningRate = Annotated[
-    float, typer.Option("--learning-rate", metavar="X", help="Of these updates, at first.")
+    float | None, typer.Option("--learning-rate", metavar="X", help="Of these updates, at first.")
 ]
 WeightDecay = Annotated[
-    float, typer.Option("--weight-decay", metavar="X", help="More of it for smoother dynamics.")
+    float | None,
+    typer.Option("--weight-decay", metavar="X", help="More of it for smoother dynamics."),
 ]
 
 app = typer.Typer(
@@ -73,10 +77,10 @@ def dynamics(
     field: options.Field = None,
     parameters: Start = None,
     positive: Positive = False,
-    hidden: Hidden = "32,32",
-    steps: Steps = 3000,
-    learning_rate: LearningRate = 5e-3,
-    weight_decay: WeightDecay = 0.1,
+    hidden: Hidden = None,
+    steps: Steps = None,
+    learning_rate: LearningRate = None,
+    weight_decay: WeightDecay = None,
     seed: options.Seed = 0,
     resume: options.Resume = True,
     quiet: options.Quiet = False,
@@ -92,7 +96,8 @@ def dynamics(
     parameters of an ODE you wrote are estimated, with standard errors.
 
     The run folder gets the model, its settings, its metrics, figures and report.html. Ctrl-C
-    saves and stops; the same command goes on.
+    saves and stops; the same command goes on. What is left out of the flags of the network has
+    the default of `neurode.NeuralODE`.
 
     \b
     Examples:
@@ -218,17 +223,16 @@ def make_estimator(settings: dict[str, Any], progress: bool) -> "NeuralODE":
     """
     from neurode.estimators import NeuralODE
 
+    names = ("hidden", "steps", "learning_rate", "weight_decay")
+    given = {name: settings[name] for name in names if settings[name] is not None}
     return NeuralODE(
         load_field(settings["field"]),
         parameters=settings["parameters"],
         positive=settings["positive"],
         transform="log" if settings["log"] else "identity",
-        hidden=settings["hidden"],
-        steps=settings["steps"],
-        learning_rate=settings["learning_rate"],
-        weight_decay=settings["weight_decay"],
         random_state=settings["seed"],
         progress=progress,
+        **given,
     )
 
 

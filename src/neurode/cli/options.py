@@ -73,12 +73,14 @@ def parse_names(text: str | None) -> list[str] | None:
     return names
 
 
-def parse_widths(text: str) -> list[int]:
-    """Read "32,32" as [32, 32].
+def parse_widths(text: str | None) -> list[int] | None:
+    """Read "32,32" as [32, 32]; None stays None.
 
     Raises:
         Mistake: a part is not a positive whole number.
     """
+    if text is None:
+        return None
     widths = [part.strip() for part in text.split(",")]
     if not all(width.isdecimal() and int(width) > 0 for width in widths):
         raise Mistake(f"--hidden {text!r} must be positive whole numbers, as in --hidden 32,32")

@@ -160,8 +160,8 @@ def _spell_lesson(found: Findings) -> str:
     if fitted_network < fitted_equations and network > equations:
         return (
             "The network follows the years it was fitted to more closely than Lotka-Volterra, and "
-            "forecasts the others worse: with so few data, knowing the form of the equations is "
-            "worth more than being free of it."
+            "forecasts the others worse: here, with so few data, knowing the form of the equations "
+            "was worth more than being free of it."
         )
     if network < equations:
         return "Here the network forecasts better than the equations of the textbook."

@@ -42,7 +42,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "table1": Experiment(
         "neurode.reproduce.table1_mnist",
         "Table 1: test error on MNIST, parameters and cost",
-        "about 10 minutes per epoch; --quick 1 minute",
+        "about 6 minutes per epoch; --quick 2 minutes",
         needs_data=True,
     ),
 }
