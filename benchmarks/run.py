@@ -1,6 +1,6 @@
 """Measure neurode against its peers and write RESULTS.md and results.json beside this file.
 
-    python benchmarks/run.py [--budget SECONDS_PER_ROW]
+    python benchmarks/run.py [--budget SECONDS_PER_ROW] [--saves N ...]
 
 One thread, float32, the same problem, tolerances, first step and controller; synchronous
 dispatch; compile time apart.
@@ -120,13 +120,14 @@ def main() -> None:
     """Measure every case and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--budget", type=float, default=4.0, help="seconds per row")
-    budget = parser.parse_args().budget
+    parser.add_argument("--saves", type=int, nargs="+", default=[2, 10], help="save times")
+    options = parser.parse_args()
     versions = {n: importlib.metadata.version(n) for n in ("neurode", "diffrax", "jax", "jaxlib")}
     rows = []
     for problem in MLP_PROBLEMS:
-        for saves in (2, 10):
+        for saves in options.saves:
             for what, gradient in CASES:
-                rows.append(measure_case(problem, saves, what, gradient, budget))
+                rows.append(measure_case(problem, saves, what, gradient, options.budget))
                 print(table(rows[-1:]).splitlines()[-1], flush=True)
     machine = {"cpu": platform.processor() or platform.machine(), "threads": 1}
     (HERE / "results.json").write_text(
