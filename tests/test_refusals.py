@@ -44,6 +44,7 @@ REFUSALS = {
     "NaN atol": ({"atol": np.nan}, ValueError, r"atol must not be negative or NaN, got nan"),
     "both zero": ({"rtol": 0, "atol": 0}, ValueError, r"rtol=0 and atol=0; write atol=1e-9"),
     "tolerance tree": ({"rtol": {"x": 1e-3}}, ValueError, r"rtol must be a number or a pytree"),
+    "tolerance shape": ({"atol": np.ones(3)}, ValueError, r"atol has shape \(3,\).*\(2,\)"),
     "solver class": ({"solver": nd.Tsit5}, TypeError, r"solver.*nd\.Tsit5\(\), with parentheses"),
     "solver text": ({"solver": "dopri5"}, TypeError, r"solver.*'dopri5'.*solver=nd.Tsit5\(\)"),
     "unknown solver": ({"solver": object()}, TypeError, r"solver must be an instance"),

@@ -140,10 +140,21 @@ def read_tolerance(name: str, value: Any, y0: Any, dtype: Any) -> Any:
         array = _as_numbers(name, leaf, dtype)
         if _is_concrete(array):
             _check_tolerance(name, np.asarray(array))
-        if np.broadcast_shapes(array.shape, y.shape) != y.shape:
-            raise ValueError(f"{name} has shape {array.shape}, which does not fit y0's {y.shape}")
+        if not _fits(array.shape, y.shape):
+            raise ValueError(
+                f"{name} has shape {array.shape}, which does not fit y0's {y.shape}; give a "
+                f"number, or one tolerance per entry"
+            )
         result.append(array)
     return jax.tree_util.tree_unflatten(treedef, result)
+
+
+def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether an array of this shape broadcasts to the target without enlarging it."""
+    try:
+        return np.broadcast_shapes(shape, target) == target
+    except ValueError:
+        return False
 
 
 def _check_tolerance(name: str, value: np.ndarray) -> None:
