@@ -99,14 +99,11 @@ def read_times(ts: Any, y0: Any) -> jax.Array:
             f"ts must be one-dimensional with at least two times (the first is t0, the last is "
             f"t1), got shape {ts.shape}; write ts=[t0, t1]"
         )
-    if jnp.issubdtype(ts.dtype, jnp.complexfloating) or ts.dtype == bool:
-        raise TypeError(f"ts must hold real numbers, got dtype {ts.dtype}")
-    if not is_differentiable(ts) and not jnp.issubdtype(ts.dtype, jnp.integer):
+    is_float = jnp.issubdtype(ts.dtype, jnp.floating)
+    if not is_float and not jnp.issubdtype(ts.dtype, jnp.integer):
         raise TypeError(f"ts must hold real numbers, got dtype {ts.dtype}")
     widths = [real_dtype(x) for x in jax.tree_util.tree_leaves(y0)]
-    dtype = jnp.result_type(
-        jnp.float32, *widths, ts.dtype if is_differentiable(ts) else jnp.float32
-    )
+    dtype = jnp.result_type(jnp.float32, *widths, ts.dtype if is_float else jnp.float32)
     ts = jax.lax.convert_element_type(ts, dtype)
     if _is_concrete(ts):
         values = np.asarray(ts)

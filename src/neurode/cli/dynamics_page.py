@@ -183,13 +183,7 @@ def _write_parameters(page: Page, model: NeuralODE) -> None:
     assert estimates is not None
     rows = [
         [f"`{name}`", value, error, *interval]
-        for name, value, error, interval in zip(
-            estimates.names,
-            estimates.values,
-            estimates.standard_errors,
-            estimates.intervals,
-            strict=True,
-        )
+        for name, value, error, interval in estimates.columns()
     ]
     section = page.section("Parameters").table(
         ["", "estimate", "standard error", "95% from", "to"], rows

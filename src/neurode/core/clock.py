@@ -1,7 +1,7 @@
 """Time as an unevaluated sum hi + lo, so that a long float32 integration never stalls.
 
-Compensated summation (Knuth's two-sum): `advance` loses no part of a step, even where
-`hi + h == hi` in floating point.
+Compensated summation (Knuth's two-sum): what a step adds is kept to the precision of the step
+itself, even where `hi + h == hi` in floating point.
 """
 
 from typing import NamedTuple

@@ -56,6 +56,11 @@ def select(condition: jax.Array, a: Any, b: Any) -> Any:
     return tree_map(lambda x, z: jnp.where(condition, x, z), a, b)
 
 
+def per_row(mask: jax.Array, rows: jax.Array) -> jax.Array:
+    """A mask of rows [n], shaped to stand beside an array of rows [n, ...]."""
+    return mask.reshape(-1, *[1] * (rows.ndim - 1))
+
+
 def row(tree: Any, index: ArrayLike) -> Any:
     """Entry `index` of every leaf's leading axis."""
     return tree_map(lambda x: jax.lax.dynamic_index_in_dim(x, index, keepdims=False), tree)
@@ -89,11 +94,6 @@ def zero_cotangent(tree: Any) -> Any:
         ),
         tree,
     )
-
-
-def size(tree: Any) -> int:
-    """The number of entries in all leaves together."""
-    return sum(int(np.prod(jnp.shape(x))) for x in jax.tree_util.tree_leaves(tree))
 
 
 def nbytes(tree: Any) -> int:

@@ -173,13 +173,7 @@ def _write_parameters(page: Page, found: Findings) -> None:
     assert estimates is not None
     rows = [
         [f"`{name}`", value, error, *interval]
-        for name, value, error, interval in zip(
-            estimates.names,
-            estimates.values,
-            estimates.standard_errors,
-            estimates.intervals,
-            strict=True,
-        )
+        for name, value, error, interval in estimates.columns()
     ]
     starts = zip(
         found.table.names, estimates.initial[0], estimates.initial_standard_errors[0], strict=True

@@ -1,6 +1,6 @@
 """Standard errors and intervals of fitted parameters, from the Fisher information."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,10 @@ class Estimates:
     def degrees_of_freedom(self) -> int:
         """Observations beyond the unknowns."""
         return self.num_observations - self.num_unknowns
+
+    def columns(self) -> Iterator[tuple[str, float, float, np.ndarray]]:
+        """Name, estimate, standard error and interval (lower, upper) of each parameter."""
+        return zip(self.names, self.values, self.standard_errors, self.intervals, strict=True)
 
 
 @dataclass(frozen=True)
@@ -178,11 +182,10 @@ def tabulate(estimates: Estimates, variables: Sequence[str], log: bool) -> str:
         log: whether the noise is that of logarithms.
     """
     rows: list[tuple[Any, ...]] = [("", "estimate", "std. error", "95% interval")]
-    columns = zip(
-        estimates.names, estimates.values, estimates.standard_errors, estimates.intervals,
-        strict=True,
-    )  # fmt: skip
-    rows += [(n, f"{v:.5g}", f"{s:.2g}", f"{i[0]:.5g} to {i[1]:.5g}") for n, v, s, i in columns]
+    rows += [
+        (n, f"{v:.5g}", f"{s:.2g}", f"{i[0]:.5g} to {i[1]:.5g}")
+        for n, v, s, i in estimates.columns()
+    ]
     n, d = estimates.initial.shape
     for i in range(min(n, 3)):
         for j in range(d):

@@ -21,7 +21,7 @@ from ..core.status import Status
 from ..core.trees import add, row, scale, select, tree_map, zero_cotangent
 from ..core.types import Norm, State
 from ..loops.driver import integrate
-from ..loops.problem import Problem, Recording, Trajectory
+from ..loops.problem import Problem, Trajectory
 from ..solvers.solver import Solver
 from ..stepping.controller import StepController
 from ..stepping.grids import EqualSteps
@@ -31,7 +31,6 @@ from .gradient import (
     Settings,
     any_nonzero,
     arriving_cotangent,
-    basic_recording,
     make_problem,
     mark_failure,
     split,
@@ -82,13 +81,13 @@ class Backsolve(GradientStrategy):
 
     def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
         """Solve, differentiably in reverse mode."""
-        save = inputs.save
-        if save is None:
-            return _solve(settings, self.solver, self.norm, (self.rtol, self.atol), inputs)
         # Every observation's state is needed to start from: save what is asked for afterwards.
+        save, inputs = inputs.save, inputs._replace(save=None)
         trajectory: Trajectory = _solve(
-            settings, self.solver, self.norm, (self.rtol, self.atol), inputs._replace(save=None)
+            settings, self.solver, self.norm, (self.rtol, self.atol), inputs
         )
+        if save is None:
+            return trajectory
         return trajectory._replace(rows=jax.vmap(save)(inputs.ts, trajectory.rows))
 
 
@@ -116,12 +115,12 @@ class Walk(NamedTuple):
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _solve(settings, solver, norm, tolerances, inputs: Inputs) -> Trajectory:
     del solver, norm, tolerances
-    trajectory = integrate(make_problem(settings, inputs), basic_recording(settings))
+    trajectory = integrate(make_problem(settings, inputs))
     return mark_failure(settings, trajectory)
 
 
 def _forward(settings, solver, norm, tolerances, inputs: Inputs) -> tuple:
-    trajectory = integrate(make_problem(settings, inputs), Recording())
+    trajectory = integrate(make_problem(settings, inputs))
     return mark_failure(settings, trajectory), (tolerances, inputs, trajectory)
 
 

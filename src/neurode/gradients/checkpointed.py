@@ -133,12 +133,7 @@ class _Backward:
             jnp.where(is_idle, 0, found.num_accepted),
             start,
         )
-        first_row = row(self.rows, 0)
-        _, row_vjp = jax.vjp(
-            lambda t, y, save: self.problem(self.field, save).row(t, y),
-            ts[0], inputs.y0, self.save,
-        )  # fmt: skip
-        t0, y0, save = row_vjp(first_row)
+        t0, y0, save = self.pull_end(ts[0], inputs.y0, row(self.rows, 0))
         ts_total = done.ts.at[0].add(done.shift + done.ends.t0 + t0).at[-1].add(done.ends.t1)
         result = zero_cotangent(inputs)
         replace = {
@@ -153,14 +148,18 @@ class _Backward:
             replace["probe"] = evals.astype(inputs.probe.dtype)
         return sum_like(spoil(result._replace(**replace), self.is_lost), inputs)
 
+    def pull_end(self, t: jax.Array, y: Any, row_bar: Any) -> tuple:
+        """Pull a cotangent back through what is saved at t0 or t1: to t, y and save."""
+
+        def value(t, y, save):
+            return self.problem(self.field, save).row(t, y)
+
+        return jax.vjp(value, t, y, self.save)[1](row_bar)
+
     def at_the_end(self) -> _Cotangents:
         """The cotangents that arrive at the last state."""
         found, ts = self.found, self.ts
-        _, row_vjp = jax.vjp(
-            lambda t, y, save: self.problem(self.field, save).row(t, y),
-            ts[-1], found.y, self.save,
-        )  # fmt: skip
-        t1, y, save = row_vjp(self.last_row)
+        t1, y, save = self.pull_end(ts[-1], found.y, self.last_row)
         zero = self.zero
         zeros = tree_map(jnp.zeros_like, self.field)
         ts_zero = jnp.zeros_like(ts).at[-1].add(t1)

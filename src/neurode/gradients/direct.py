@@ -14,8 +14,8 @@ from jax import lax
 
 from ..core.trees import (
     is_differentiable,
+    per_row,
     real_dtype,
-    select,
     set_row,
     tree_map,
     zero_cotangent,
@@ -115,11 +115,7 @@ def _replay(settings: Settings, found: Trajectory, log: jax.Array, inputs: Input
             here = jax.vmap(
                 lambda t: replay_row(problem, entry, t, y, step.coefficients, step.shift, step.h)
             )(jnp.where(is_here, ts, entry.hi))
-            rows = tree_map(
-                lambda new, old: jnp.where(is_here.reshape(n, *[1] * (new.ndim - 1)), new, old),
-                here,
-                rows,
-            )
+            rows = tree_map(lambda new, old: jnp.where(per_row(is_here, old), new, old), here, rows)
         if settings.dense:
             interpolants = set_row(interpolants, index, (y, step.coefficients))
             moved = jnp.stack([entry.hi + step.shift, entry.lo, step.h, *entry[3:]])
@@ -131,8 +127,8 @@ def _replay(settings: Settings, found: Trajectory, log: jax.Array, inputs: Input
         found.num_accepted, body, start, settings.max_steps
     )
     last = problem.row(ts[-1], y)
-    is_left = jnp.where(found.status == 0, numbers == n - 1, numbers >= found.rows_done)
-    rows = jax.vmap(lambda left, row: select(left, last, row))(is_left, rows)
+    is_last = found.holds_last_state(n)
+    rows = tree_map(lambda x, z: jnp.where(per_row(is_last, x), z, x), rows, last)
     rows = mark_failure(settings, found._replace(rows=rows)).rows
     if settings.nan_on_failure:
         rows = _tie(rows, inputs, numbers >= found.rows_done)
@@ -150,8 +146,7 @@ def _tie(rows: Any, inputs: Inputs, is_missing: jax.Array) -> Any:
 
     def leaf(x):
         largest = jnp.finfo(x.dtype).max
-        mask = is_missing.reshape(-1, *[1] * (x.ndim - 1))
-        factor = jnp.where(mask, jnp.asarray(largest, real_dtype(x)), 0)
+        factor = jnp.where(per_row(is_missing, x), jnp.asarray(largest, real_dtype(x)), 0)
         return x + shadow.astype(factor.dtype) * factor * factor
 
     return tree_map(leaf, rows)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ..core.norms import Tolerance
 from ..core.status import Status
-from ..core.trees import is_differentiable, tree_map
+from ..core.trees import is_differentiable, per_row, tree_map
 from ..core.types import Rows, State, Times
 from ..loops.problem import Problem, Recording, Trajectory
 from ..solvers.solver import Solver
@@ -101,12 +101,8 @@ def mark_failure(settings: Settings, trajectory: Trajectory) -> Trajectory:
     n = jax.tree_util.tree_leaves(trajectory.rows)[0].shape[0]
     is_missing = jnp.arange(n) >= trajectory.rows_done
 
-    def leaf(x):
-        if not is_differentiable(x):
-            return x
-        return jnp.where(is_missing.reshape(n, *[1] * (x.ndim - 1)), jnp.nan, x)
-
-    return trajectory._replace(rows=tree_map(leaf, trajectory.rows))
+    rows = tree_map(lambda x: jnp.where(per_row(is_missing, x), jnp.nan, x), trajectory.rows)
+    return trajectory._replace(rows=rows)
 
 
 def split(tree: Any) -> tuple[Any, Any]:
@@ -140,14 +136,9 @@ def arriving_cotangent(settings: Settings, trajectory: Trajectory, rows: Rows) -
     """
     n = jax.tree_util.tree_leaves(rows)[0].shape[0]
     is_success = trajectory.status == Status.SUCCESS
-    first_last = jnp.where(is_success, n - 1, trajectory.rows_done)
-    is_last = jnp.arange(n) >= first_last
-
-    def mask(x):
-        return is_last.reshape(n, *[1] * (x.ndim - 1))
-
-    inner = tree_map(lambda x: jnp.where(mask(x), 0, x), rows)
-    tail = tree_map(lambda x: jnp.where(mask(x), x, 0), rows)
+    is_last = trajectory.holds_last_state(n)
+    inner = tree_map(lambda x: jnp.where(per_row(is_last, x), 0, x), rows)
+    tail = tree_map(lambda x: jnp.where(per_row(is_last, x), x, 0), rows)
     is_lost = jnp.asarray(False)
     if settings.nan_on_failure:
         is_lost = ~is_success & any_nonzero(tail)

@@ -14,7 +14,7 @@ from ..core.clock import Clock, advance, resolution, until
 from ..core.clock import start as start_clock
 from ..core.lanes import any_lane, while_any
 from ..core.status import RUNNING, Status
-from ..core.trees import add, all_finite, scale, select, set_row, tree_map
+from ..core.trees import add, all_finite, per_row, scale, select, set_row, tree_map
 from ..core.types import Scalar, State
 from ..solvers.interpolants import evaluate
 from ..solvers.solver import Step
@@ -143,11 +143,7 @@ class _Loop:
                 problem.field, self.t0, y0, dy, self.direction, self.span,
                 problem.error_norm(y0, y0), problem.error_order,
             )  # fmt: skip
-        if limits.max_step is not None:
-            h = jnp.minimum(h, limits.max_step)
-        if limits.min_step is not None:
-            h = jnp.maximum(h, limits.min_step)
-        return h
+        return limits.clamp(h)
 
     # -- stepping ----------------------------------------------------------------------------------
 
@@ -220,7 +216,7 @@ class _Loop:
         problem, controller = self.problem, self.problem.controller
         if not controller.adaptive:
             is_finite = all_finite(step.y)
-            decision = controller.decide(h, carry.h, 0, carry.controller_state)
+            decision = controller.decide(jnp.zeros_like(h), carry.h, 1, carry.controller_state)
             status = jnp.where(is_finite, carry.status, Status.NON_FINITE)
             return is_finite, decision.next_step, decision.state, status
         # 0 * y is NaN where the new state is not finite: no further pass over y is needed.
@@ -232,8 +228,7 @@ class _Loop:
         wall = jnp.where(jnp.isfinite(error), 0, jnp.finfo(t.dtype).eps * jnp.abs(t))
         smallest = jnp.maximum(resolution(t), wall)
         is_stuck = ~decision.accept & (decision.next_step < smallest)
-        if self.limits.min_step is not None:
-            is_stuck = is_stuck | (~decision.accept & (h <= self.limits.min_step * (1 + 1e-5)))
+        is_stuck = is_stuck | (~decision.accept & self.limits.is_smallest(h))
         reason = jnp.where(jnp.isfinite(error), Status.STEP_UNDERFLOW, Status.NON_FINITE)
         status = jnp.where(is_stuck, reason, carry.status)
         return decision.accept, decision.next_step, decision.state, status
@@ -339,11 +334,7 @@ class _Loop:
             rows = tree_map(lambda *xs: jnp.stack(xs), *parts)
         else:
             is_left = jnp.arange(n) >= carry.next_row
-            rows = tree_map(
-                lambda x, z: jnp.where(is_left.reshape(n, *[1] * z.ndim), z, x[:n]),
-                carry.rows,
-                last,
-            )
+            rows = tree_map(lambda x, z: jnp.where(per_row(is_left, x), z, x[:n]), carry.rows, last)
         is_success = status == Status.SUCCESS
         return Trajectory(
             y=carry.y,

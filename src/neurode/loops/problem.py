@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from ..core.norms import Tolerance, scaled_norm
 from ..core.types import Norm, Rows, Scalar, State, Times, VectorField
@@ -116,3 +117,7 @@ class Trajectory(NamedTuple):
     """`Tape`, or None."""
     interpolants: Any
     """Per accepted step (y, coefficients), leaves [max_steps + 1, ...], the last spare, or None."""
+
+    def holds_last_state(self, n: int) -> jax.Array:
+        """Which of the n rows hold the last state: the last one, or all that were not reached."""
+        return jnp.arange(n) >= jnp.minimum(self.rows_done, n - 1)

@@ -23,6 +23,18 @@ class Limits(NamedTuple):
     step_at: Any = None
     jump_at: Any = None
 
+    def clamp(self, h: Scalar) -> Scalar:
+        """A step size within the smallest and the largest."""
+        if self.max_step is not None:
+            h = jnp.minimum(h, self.max_step)
+        if self.min_step is not None:
+            h = jnp.maximum(h, self.min_step)
+        return h
+
+    def is_smallest(self, h: Scalar) -> Any:
+        """Whether a step of this size cannot be made smaller."""
+        return False if self.min_step is None else h <= self.min_step * (1 + 1e-6)
+
 
 class Decision(NamedTuple):
     """Whether an attempted step is accepted, and the (positive) size of the next one."""
@@ -130,7 +142,7 @@ class PIDController(StepController):
         dtype = h.dtype
         error = error.astype(dtype)
         is_finite = jnp.isfinite(error)
-        at_smallest = _at_most(h, self.limits.min_step)
+        at_smallest = self.limits.is_smallest(h)
         accept = is_finite & ((error <= 1) | at_smallest)
         # A floor under the error keeps the powers finite; max_factor is reached long before it.
         floor = jnp.asarray(1e-10, dtype)
@@ -142,7 +154,7 @@ class PIDController(StepController):
         grow = jnp.clip(grow, self.min_factor, jnp.where(state.rejected, 1, self.max_factor))
         shrink = jnp.clip(self.safety * e ** (-1 / k), self.min_factor, 1)
         shrink = jnp.where(is_finite, shrink, self.min_factor)
-        next_step = _within(h * jnp.where(accept, grow, shrink), self.limits)
+        next_step = self.limits.clamp(h * jnp.where(accept, grow, shrink))
         return Decision(
             accept,
             next_step.astype(dtype),
@@ -156,18 +168,6 @@ class PIDController(StepController):
 
 def _power(base: Scalar, exponent: float) -> Scalar | float:
     return 1.0 if exponent == 0 else base**exponent
-
-
-def _at_most(h: Scalar, bound: Any) -> Any:
-    return False if bound is None else h <= bound * (1 + 1e-6)
-
-
-def _within(h: Scalar, limits: Limits) -> Scalar:
-    if limits.max_step is not None:
-        h = jnp.minimum(h, limits.max_step)
-    if limits.min_step is not None:
-        h = jnp.maximum(h, limits.min_step)
-    return h
 
 
 def PIController(p: float = 0.2, i: float = 0.65, **options: Any) -> PIDController:

@@ -10,7 +10,21 @@ from ..core.types import Scalar
 from .controller import Decision, Limits, StepController
 
 
-class ConstantSteps(StepController):
+class FixedSteps(StepController):
+    """What all fixed steps share: no memory, and every step is accepted."""
+
+    adaptive: ClassVar[bool] = False
+
+    def start(self, dtype: Any) -> None:
+        """Fixed steps need no memory."""
+        return None
+
+    def decide(self, error: Scalar, h: Scalar, error_order: int, state: Any) -> Decision:
+        """Every step is accepted, and the next is planned as this one was."""
+        return Decision(jnp.asarray(True), h, state)
+
+
+class ConstantSteps(FixedSteps):
     """n equal steps over [t0, t1]. Save times between them are interpolated.
 
     Args:
@@ -22,7 +36,6 @@ class ConstantSteps(StepController):
 
     n: int = eqx.field(static=True)
     limits: Limits = Limits()
-    adaptive: ClassVar[bool] = False
 
     def __init__(self, n: int):
         if isinstance(n, bool) or not hasattr(n, "__index__"):
@@ -37,16 +50,8 @@ class ConstantSteps(StepController):
         """The number of equal steps."""
         return self.n
 
-    def start(self, dtype: Any) -> None:
-        """Equal steps need no memory."""
-        return None
 
-    def decide(self, error: Scalar, h: Scalar, error_order: int, state: Any) -> Decision:
-        """Every step is accepted."""
-        return Decision(jnp.asarray(True), h, state)
-
-
-class StepTo(StepController):
+class StepTo(FixedSteps):
     """Steps from t0 to each time of a grid in turn, and to t1.
 
     Args:
@@ -57,7 +62,6 @@ class StepTo(StepController):
     """
 
     limits: Limits
-    adaptive: ClassVar[bool] = False
 
     def __init__(self, grid: Any):
         if np.ndim(grid) != 1 or np.shape(grid)[0] == 0:
@@ -66,16 +70,8 @@ class StepTo(StepController):
             )
         self.limits = Limits(step_at=tuple(grid) if isinstance(grid, (list, tuple)) else grid)
 
-    def start(self, dtype: Any) -> None:
-        """A grid needs no memory."""
-        return None
 
-    def decide(self, error: Scalar, h: Scalar, error_order: int, state: Any) -> Decision:
-        """Every step is accepted; the next one ends at the next time of the grid."""
-        return Decision(jnp.asarray(True), jnp.full_like(h, jnp.inf), state)
-
-
-class EqualSteps(StepController):
+class EqualSteps(FixedSteps):
     """As `ConstantSteps`, with a number of steps that is known only at run time.
 
     `Backsolve` uses it to keep the forward solve's step size between two save times.
@@ -83,17 +79,8 @@ class EqualSteps(StepController):
 
     steps: Any
     limits: Limits = Limits()
-    adaptive: ClassVar[bool] = False
 
     @property
     def count(self) -> Any:
         """The number of equal steps (an integer scalar array)."""
         return self.steps
-
-    def start(self, dtype: Any) -> None:
-        """Equal steps need no memory."""
-        return None
-
-    def decide(self, error: Scalar, h: Scalar, error_order: int, state: Any) -> Decision:
-        """Every step is accepted."""
-        return Decision(jnp.asarray(True), h, state)
