@@ -1,41 +1,135 @@
-"""Timing two functions against each other: interleaved pairs, medians of ratios."""
+"""Measuring: everyone in turn, medians of paired ratios, answers compared before any time."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from rows import OURS, Entry, Row
+
+MOST_ROUNDS = 2000
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Times in seconds; ratios are ours / theirs, pair by pair.
+@dataclass
+class Contestant:
+    """One way to compute the answer of a row.
 
     Attributes:
-        ours: median time of our call.
-        theirs: median time of the peer's.
-        ratio: median of the paired ratios, with its quartiles.
+        by: who.
+        call: computes once, waits for the result and returns it. The first call may compile.
+        read: the answer as a flat vector, and the evaluations of f, from what `call` returned.
+            None for what has no answer of its own, such as a floor.
+        evals: what `read` said, once the race has begun.
     """
 
-    ours: float
-    theirs: float
-    ratio: float
-    quartiles: tuple[float, float]
+    by: str
+    call: Callable[[], Any]
+    read: Callable[[Any], tuple[np.ndarray, float | None]] | None = None
+    evals: float | None = None
 
 
-def seconds(call: Callable[[], object]) -> float:
+@dataclass
+class Times:
+    """Wall times in seconds, [rounds, contestants], and the CPU's share of them."""
+
+    seconds: np.ndarray
+    share: float
+
+    def ratios(self, ours: int, theirs: int) -> tuple[float, float, float]:
+        """Quartiles of the paired ratios."""
+        return quartiles(self.seconds[:, ours] / self.seconds[:, theirs])
+
+
+def quartiles(values: np.ndarray) -> tuple[float, float, float]:
+    """Lower quartile, median, upper quartile."""
+    low, middle, high = (float(q) for q in np.percentile(values, [25, 50, 75]))
+    return low, middle, high
+
+
+def seconds(call: Callable[[], Any]) -> float:
     """The wall time of one call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
-def compare(ours: Callable[[], object], theirs: Callable[[], object], budget: float) -> Comparison:
-    """Run the two in turn for about `budget` seconds (at least 5 pairs)."""
-    ours(), theirs()
-    once = seconds(ours) + seconds(theirs)
-    pairs = int(np.clip(budget / once, 5, 2000))
-    times = np.array([(seconds(ours), seconds(theirs)) for _ in range(pairs)])
-    ratios = times[:, 0] / times[:, 1]
-    low, middle, high = np.percentile(ratios, [25, 50, 75])
-    return Comparison(*np.median(times, axis=0), middle, (low, high))
+def in_turn(calls: Sequence[Callable[[], Any]], budget: float) -> Times:
+    """Run all calls once per round, in about `budget` seconds.
+
+    Every other round runs backwards, so that a drift of the machine favours nobody. At least five
+    rounds; three where a round takes longer than a second, one where it takes longer than ten.
+    """
+    once = sum(seconds(call) for call in calls)
+    fewest = 5 if once < 1 else 3 if once < 10 else 1
+    rounds = int(np.clip(budget / once, fewest, MOST_ROUNDS))
+    times = np.empty((rounds, len(calls)))
+    cpu, wall = time.process_time(), time.perf_counter()
+    for i in range(rounds):
+        for j in range(len(calls)) if i % 2 == 0 else reversed(range(len(calls))):
+            times[i, j] = seconds(calls[j])
+    share = (time.process_time() - cpu) / (time.perf_counter() - wall)
+    return Times(times, share)
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    """|a - b| / |b| in the 2-norm; infinite where anything is not finite."""
+    if a.shape != b.shape:
+        raise ValueError(f"answers have different shapes: {a.shape} and {b.shape}")
+    value = float(np.linalg.norm(a - b) / np.linalg.norm(b))
+    return value if np.isfinite(value) else float("inf")
+
+
+def race(
+    labels: dict[str, Any],
+    contestants: Sequence[Contestant],
+    budget: float,
+    *,
+    reference: np.ndarray | None = None,
+    agree: float = 1e-3,
+    absent: Sequence[Entry] = (),
+) -> Row:
+    """A row: compile, compare the answers, and only then time everyone in turn.
+
+    Args:
+        labels: of the row.
+        contestants: neurode first.
+        budget: seconds of timing.
+        reference: the answer to a much tighter tolerance; without it errors are not shown.
+        agree: the answers may differ by this much, relative to their size.
+        absent: entries of peers that do not take part, with their notes.
+    """
+    row = Row(labels)
+    answers = []
+    for contestant in contestants:
+        entry = Entry(contestant.by, compile_seconds=seconds(contestant.call))
+        if contestant.read is not None:
+            answer, contestant.evals = contestant.read(contestant.call())
+            entry.evals = contestant.evals
+            answers.append((contestant.by, answer))
+            if reference is not None:
+                entry.error = difference(answer, reference)
+        row.entries.append(entry)
+    row.entries += absent
+    row.problem = disagreement(answers, agree)
+    if row.problem:
+        return row
+    times = in_turn([contestant.call for contestant in contestants], budget)
+    row.pairs, row.share = times.seconds.shape[0], times.share
+    for i, contestant in enumerate(contestants):
+        row.entries[i].seconds = float(np.median(times.seconds[:, i]))
+        if contestant.by != OURS:
+            row.entries[i].ratio = times.ratios(0, i)
+    return row
+
+
+def disagreement(answers: Sequence[tuple[str, np.ndarray]], agree: float) -> str:
+    """What is wrong with the answers; empty when all agree with the first."""
+    for by, answer in answers:
+        if not np.isfinite(answer).all():
+            return f"{by}: the answer is not finite"
+    for by, answer in answers[1:]:
+        apart = difference(answers[0][1], answer)
+        if apart > agree:
+            return f"{answers[0][0]} and {by} differ by {apart:.1e}, more than {agree:.0e}"
+    return ""

@@ -1,0 +1,72 @@
+"""(f) Memory of a gradient against the number of steps, from XLA's own analysis."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import peers
+import programs
+from measure import disagreement
+from plots import Lines
+from rows import OURS, Entry, Row
+
+from problems import MLPProblem, mlp
+
+TITLE = "Memory of a gradient"
+STEPS = (16, 64, 256, 1024, 4096)
+PROBLEM = MLPProblem(64, 64, 64)
+STEP = 0.05
+STATE_KIB = PROBLEM.batch * PROBLEM.dim * 4 / 1024
+NOTE = f"""\
+Temporary memory of the compiled value-and-gradient, as XLA's memory analysis reports it, for n equal
+steps of Dopri5 of size {STEP:g} (`max_steps` = n) of an MLP with a state of {STATE_KIB:.0f} KiB.
+The gradients are computed once, and compared. `Checkpointed(2 MiB)` is
+`Checkpointed(max_memory=2 * 2**20)`."""
+PLOTS = (Lines("memory", x="steps", y="bytes", panel=(), x_label="steps", y_label="bytes"),)
+
+
+def rows(budget: float) -> Iterator[Row]:
+    """One row for each number of steps; nothing is timed."""
+    del budget
+    weights, y0 = PROBLEM.arrays()
+    for steps in STEPS:
+        row, answers = Row({"steps": steps}), []
+        for by, solve in ways(steps):
+            run = jax.jit(programs.gradient(programs.loss(solve)))
+            compiled = run.lower(y0, weights).compile()
+            analysis = compiled.memory_analysis()
+            row.entries.append(Entry(by, bytes=int(analysis.temp_size_in_bytes)))
+            answers.append((by, programs.flat(compiled(y0, weights)[0])))
+        if peers.find("diffrax") is None:
+            row.entries.append(peers.not_installed("diffrax"))
+        # The continuous adjoint differs from the discrete one by the error of the steps.
+        row.problem = disagreement(answers, 1e-3)
+        yield row
+
+
+def ways(steps: int):
+    """(who, solve(y0, weights)) for every way to take a gradient."""
+    import neurode as nd
+
+    gradients = {
+        f"{OURS} Checkpointed": nd.Checkpointed(),
+        f"{OURS} Checkpointed(2 MiB)": nd.Checkpointed(max_memory=2 * 2**20),
+        f"{OURS} Backsolve": nd.Backsolve(),
+    }
+    for by, gradient in gradients.items():
+        yield by, partial(ours, nd, steps, gradient)
+    peer = peers.find("diffrax")
+    if peer is not None:
+        for by, gradient in peer.EQUAL_STEPS_ADJOINTS.items():
+            yield f"diffrax {by}", partial(peer.equal_steps, mlp, steps, STEP, gradient)
+
+
+def ours(nd, steps: int, gradient, y0, weights):
+    """n equal steps."""
+    ts = jnp.array([0.0, STEP * steps])
+    sol = nd.solve(
+        mlp, y0, ts, (weights,), solver=nd.Dopri5(), stepsize=nd.ConstantSteps(steps),
+        gradient=gradient, max_steps=steps,
+    )  # fmt: skip
+    return sol.ys, sol.stats.num_f_evals
