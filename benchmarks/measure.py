@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from rows import OURS, Entry, Row
 
-MOST_ROUNDS = 2000
+MOST_ROUNDS = 500
+BLOCK = 5e-3  # seconds
 
 
 @dataclass
@@ -54,22 +55,45 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def in_turn(calls: Sequence[Callable[[], Any]], budget: float) -> Times:
-    """Run all calls once per round, in about `budget` seconds.
+def in_turn(calls: Sequence[Callable[[], Any]], budget: float, *, in_step: bool = False) -> Times:
+    """Time everyone once per round, in about `budget` seconds.
 
-    Every other round runs backwards, so that a drift of the machine favours nobody. At least five
-    rounds; three where a round takes longer than a second, one where it takes longer than ten.
+    Whoever takes less than `BLOCK` is called several times in a row, after one call that is not
+    timed: as in the loop that such a call lives in, with its code and data in the caches. Every
+    other round runs backwards, so that a drift of the machine favours nobody. At least five rounds;
+    three where a round takes longer than a second, one where it takes longer than ten.
+
+    Args:
+        calls: one of each contestant.
+        budget: seconds.
+        in_step: whether everyone must be called equally often, because each call goes on from the
+            one before.
     """
-    once = sum(seconds(call) for call in calls)
-    fewest = 5 if once < 1 else 3 if once < 10 else 1
-    rounds = int(np.clip(budget / once, fewest, MOST_ROUNDS))
+    once = np.array([seconds(call) for call in calls])
+    repeats = np.clip(np.ceil(BLOCK / once), 1, 1000).astype(int)
+    if in_step:
+        repeats[:] = min(repeats.max(), max(1, int(budget / 5 / once.max())))
+    round_time = float(np.sum(once * (repeats + (repeats > 1))))
+    fewest = 5 if round_time < 1 else 3 if round_time < 10 else 1
+    rounds = int(np.clip(budget / round_time, fewest, MOST_ROUNDS))
     times = np.empty((rounds, len(calls)))
     cpu, wall = time.process_time(), time.perf_counter()
     for i in range(rounds):
         for j in range(len(calls)) if i % 2 == 0 else reversed(range(len(calls))):
-            times[i, j] = seconds(calls[j])
+            times[i, j] = block(calls[j], repeats[j])
     share = (time.process_time() - cpu) / (time.perf_counter() - wall)
     return Times(times, share)
+
+
+def block(call: Callable[[], Any], repeats: int) -> float:
+    """Seconds per call, of so many in a row."""
+    if repeats == 1:
+        return seconds(call)
+    call()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - start) / repeats
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:
@@ -87,6 +111,7 @@ def race(
     *,
     reference: np.ndarray | None = None,
     agree: float = 1e-3,
+    in_step: bool = False,
     absent: Sequence[Entry] = (),
 ) -> Row:
     """A row: compile, compare the answers, and only then time everyone in turn.
@@ -97,6 +122,7 @@ def race(
         budget: seconds of timing.
         reference: the answer to a much tighter tolerance; without it errors are not shown.
         agree: the answers may differ by this much, relative to their size.
+        in_step: whether everyone must be called equally often.
         absent: entries of peers that do not take part, with their notes.
     """
     row = Row(labels)
@@ -114,7 +140,7 @@ def race(
     row.problem = disagreement(answers, agree)
     if row.problem:
         return row
-    times = in_turn([contestant.call for contestant in contestants], budget)
+    times = in_turn([contestant.call for contestant in contestants], budget, in_step=in_step)
     row.pairs, row.share = times.seconds.shape[0], times.share
     for i, contestant in enumerate(contestants):
         row.entries[i].seconds = float(np.median(times.seconds[:, i]))

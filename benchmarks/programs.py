@@ -67,6 +67,16 @@ def over_lanes(run: Callable) -> Callable:
     return mean
 
 
+def shared(run: Callable) -> Callable:
+    """(y0 with a leading axis of lanes, args for all of them) -> the mean of `run`, evaluations."""
+
+    def mean(y0, args):
+        values, evals = jax.vmap(run, (0, None))(y0, args)
+        return jnp.mean(values), evals
+
+    return mean
+
+
 def tight(peer: ModuleType, f: Callable, ts: Any, first_step: float, tolerance: float) -> Callable:
     """solve(y0, args) in double precision, for references. Call it with `enable_x64`."""
 

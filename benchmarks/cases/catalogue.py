@@ -1,4 +1,8 @@
-"""The cases by their letters. A case is a module with `TITLE`, `NOTE`, `PLOTS` and `rows(budget)`."""
+"""The cases by their letters.
+
+A case is a module with `TITLE`, `NOTE` (how it is measured), `PLOTS` and `rows(budget)`, which
+yields a `Row` as soon as it is measured.
+"""
 
 import importlib
 from dataclasses import dataclass
@@ -28,6 +32,9 @@ CASES = {
     "a": Case("mlp"),
     "b": Case("lanes"),
     "c": Case("save_times"),
+    "d": Case("work_precision", weight=0.1),
     "e": Case("conv", threads=(1, 2)),
     "f": Case("memory"),
+    "g": Case("training"),
+    "h": Case("compiling"),
 }

@@ -1,6 +1,5 @@
 """(e) The convolutional ODE block of the MNIST ODE-Net, against PyTorch's convolutions."""
 
-import os
 from collections.abc import Iterator
 
 import jax
@@ -19,12 +18,12 @@ FIRST_STEP = 0.1
 WHATS = ("forward", "gradient, exact", "gradient, adjoint")
 PLOTS = (Ratios("conv", against="torchdiffeq"),)
 NOTE = f"""\
-The ODE block of the ODE-Net, {BATCH} images of {SIZE} x {SIZE} x {CHANNELS}: two 3 x 3 convolutions
-with time as a channel and three group normalisations as f, from t = 0 to 1. Dopri5, rtol = atol =
-{TOLERANCE:g}, first step {FIRST_STEP:g}, float32, the same weights. The gradient of the mean square of
-the final state is with respect to the weights and the initial state; `exact` is `Checkpointed()`
-against `odeint`, `adjoint` is `Backsolve()` against `odeint_adjoint`. Both libraries get the same
-cores: one, then two."""
+The ODE block of the ODE-Net, {BATCH} images of {SIZE} x {SIZE} x {CHANNELS}: two 3 x 3
+convolutions with time as a channel and three group normalisations as f, from t = 0 to 1. Dopri5,
+rtol = atol = {TOLERANCE:g}, first step {FIRST_STEP:g}, float32, the same weights. The gradient of
+the mean square of the final state is with respect to the weights and the initial state; `exact` is
+`Checkpointed()` against `odeint`, `adjoint` is `Backsolve()` against `odeint_adjoint`. Both
+libraries get the same cores: one, then two."""
 
 
 def rows(budget: float) -> Iterator[Row]:
@@ -68,7 +67,6 @@ def theirs(peer, field, x0: jax.Array, what: str) -> Contestant:
     """torchdiffeq's, with the same weights; answers come back in neurode's layout."""
     import torch
 
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     module = peer.ConvField(field)
     start = torch.tensor(np.ascontiguousarray(np.transpose(np.asarray(x0), (2, 3, 0, 1))))
     ts = torch.tensor([0.0, 1.0])

@@ -22,12 +22,13 @@ COMPARED = 128
 TOO_LONG = 30.0
 PLOTS = (Ratios("lanes", against="diffrax"),)
 NOTE = f"""\
-Independent systems from t = 0 to 20, one per lane of `jax.vmap`: van der Pol with mu = 2 in all lanes
-(alike) or log-uniform in 1-30 (spread), and Lotka-Volterra with log-normal rates. Initial states
-vary. Dopri5, rtol = atol = {TOLERANCE:g}, first step 0.01, float32. The gradient of the mean square of
-the saved states is with respect to each lane's initial state and parameters, exact, by both
-defaults. NFE is the mean over lanes. `error` is against a solve in float64 to 1e-10 of the first
-{COMPARED} lanes. A peer that would take longer than {TOO_LONG:.0f} s a call, going by fewer lanes, is not run."""
+Independent systems from t = 0 to 20, one per lane of `jax.vmap`: van der Pol with mu = 2 in all
+lanes (alike) or log-uniform in 1-30 (spread), and Lotka-Volterra with log-normal rates. Initial
+states vary. Dopri5, rtol = atol = {TOLERANCE:g}, first step 0.01, float32. The gradient of the mean
+square of the saved states is with respect to each lane's initial state and parameters, exact, by
+both defaults. NFE is the mean over lanes. `error` is against a solve in float64 to 1e-10 of the
+first {COMPARED} lanes. A peer that would take longer than {TOO_LONG:.0f} s a call, going by fewer
+lanes, is not run."""
 
 
 def rows(budget: float) -> Iterator[Row]:

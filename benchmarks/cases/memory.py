@@ -19,9 +19,9 @@ PROBLEM = MLPProblem(64, 64, 64)
 STEP = 0.05
 STATE_KIB = PROBLEM.batch * PROBLEM.dim * 4 / 1024
 NOTE = f"""\
-Temporary memory of the compiled value-and-gradient, as XLA's memory analysis reports it, for n equal
-steps of Dopri5 of size {STEP:g} (`max_steps` = n) of an MLP with a state of {STATE_KIB:.0f} KiB.
-The gradients are computed once, and compared. `Checkpointed(2 MiB)` is
+Temporary memory of the compiled value-and-gradient, as XLA's memory analysis reports it, for n
+equal steps of Dopri5 of size {STEP:g} (`max_steps` = n) of an MLP with a state of
+{STATE_KIB:.0f} KiB. The gradients are computed once, and compared. `Checkpointed(2 MiB)` is
 `Checkpointed(max_memory=2 * 2**20)`."""
 PLOTS = (Lines("memory", x="steps", y="bytes", panel=(), x_label="steps", y_label="bytes"),)
 

@@ -25,10 +25,10 @@ rule for the step size, rtol = atol = {TOLERANCE:g}, first step {FIRST_STEP:g}, 
 the mean square of the saved states; its gradient is with respect to the weights and the initial
 state. `exact`: `Checkpointed()` against `RecursiveCheckpointAdjoint()`, both defaults. `adjoint`:
 `Backsolve()` against `BacksolveAdjoint` with its seminorm. `error` is against a solve in float64 to
-1e-12. `floor`: as many evaluations of f as neurode's solve takes, in a compiled loop and with nothing
-around them; for the gradient, as many of f with its vjp besides."""
+1e-12. `floor`: as many evaluations of f as neurode's solve takes, in a compiled loop and with
+nothing around them; for the gradient, as many of f with its vjp besides."""
 SMALL = [problem.name for problem in MLP_PROBLEMS[:3]]
-# The first three sizes spend their time in the solver, the last one in f: they have their own goals.
+# The first three sizes spend their time in the solver, the last one in f: each has its goals.
 GOALS = {
     "forward": lambda small: "forward",
     "gradient, exact": lambda small: "exact, small" if small else "exact, large",

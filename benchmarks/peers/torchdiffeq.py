@@ -52,7 +52,7 @@ class ConcatConv(nn.Module):
 
 
 class ConvField(nn.Module):
-    """The dynamics of the ODE-Net with the weights of neurode's `ConvField`; images [n, c, h, w]."""
+    """The dynamics of neurode's `ConvField`, with its weights; images [n, c, h, w]."""
 
     def __init__(self, field: Any):
         super().__init__()

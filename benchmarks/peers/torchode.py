@@ -1,14 +1,12 @@
 """torchode: independent systems natively, each with its own steps, in PyTorch.
 
-Compiled by TorchScript, as its documentation recommends for speed.
+Run eagerly: TorchScript, which its documentation speaks of, fails on it in the versions we pin.
 """
 
 import numpy as np
 import torch
 import torchode
 from measure import Contestant
-
-torch.set_num_threads(torch.get_num_threads())
 
 
 class VanDerPol(torch.nn.Module):
