@@ -7,6 +7,8 @@ printed, and appended to the file, as they are measured.
 """
 
 import argparse
+import contextlib
+import ctypes
 import os
 import sys
 from pathlib import Path
@@ -22,6 +24,9 @@ def hold_to(threads: int) -> None:
     """Give this process so many cores, and tell every library. Before they are imported."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+        # Else the threads of a library's pool preempt the one that feeds them, on the same core, and
+        # how often is chance: up to four times the time for the same program.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = str(threads)
     os.environ["PJRT_NPROC"] = str(threads)
@@ -33,10 +38,20 @@ def hold_to(threads: int) -> None:
     os.environ["EQX_ON_ERROR"] = "nan"  # diffrax: no callbacks into Python at run time
 
 
+def keep_memory() -> None:
+    """Have glibc keep freed memory: returning it to the system and faulting it in again costs more
+    than many a solve, and strikes whoever needs the most memory at random."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        trim_threshold, mmap_threshold = -1, -3
+        mallopt(mmap_threshold, 2**30), mallopt(trim_threshold, 2**31 - 1)
+
+
 def main() -> None:
     """Measure, print, append."""
     options = parser.parse_args()
     hold_to(options.threads)
+    keep_memory()
     sys.path.insert(0, str(Path(__file__).parent))
     import json
 
