@@ -24,8 +24,8 @@ def hold_to(threads: int) -> None:
     """Give this process so many cores, and tell every library. Before they are imported."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
-        # Else the threads of a library's pool preempt the one that feeds them, on the same core, and
-        # how often is chance: up to four times the time for the same program.
+        # Else the threads of a library's pool preempt the one that feeds them, on the same core,
+        # and how often is chance: up to four times the time for the same program.
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = str(threads)
