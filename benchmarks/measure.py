@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rows import OURS, Entry, Row
+from rows import Entry, Row
 
 MOST_ROUNDS = 500
 BLOCK = 5e-3  # seconds
@@ -142,9 +142,9 @@ def race(
         return row
     times = in_turn([contestant.call for contestant in contestants], budget, in_step=in_step)
     row.pairs, row.share = times.seconds.shape[0], times.share
-    for i, contestant in enumerate(contestants):
+    for i in range(len(contestants)):
         row.entries[i].seconds = float(np.median(times.seconds[:, i]))
-        if contestant.by != OURS:
+        if i:
             row.entries[i].ratio = times.ratios(0, i)
     return row
 

@@ -42,7 +42,7 @@ class Lines:
         for axis, name in zip(axes, names, strict=True):
             here = [row for row in rows if self.panel_of(row) == name]
             for by in series:
-                points = sorted(self.points(here, by))
+                points = self.points(here, by)
                 if points:
                     axis.plot(*zip(*points, strict=True), **style(by, series), label=by)
             axis.set(xscale="log", yscale="log", xlabel=self.x_label, title=name)
@@ -55,7 +55,7 @@ class Lines:
         return ", ".join(str(row.labels[label]) for label in self.panel)
 
     def points(self, rows: Sequence[Row], by: str) -> list[tuple[float, float]]:
-        """(x, y) of one contestant."""
+        """(x, y) of one contestant, in the order of the rows."""
         found = [(row, row.entry(by)) for row in rows if not row.problem]
         pairs = [(value(r, e, self.x), value(r, e, self.y)) for r, e in found if e is not None]
         return [pair for pair in pairs if all(isinstance(v, (int, float)) for v in pair)]
@@ -82,7 +82,7 @@ class Ratios:
             low, middle, high = row.entry(self.against).ratio
             axis.plot([low, high], [i, i], color=COLORS[OURS], lw=3, alpha=0.4)
             axis.plot([middle], [i], "o", color=COLORS[OURS], ms=4)
-        names = [", ".join(str(v) for k, v in row.labels.items() if k != "threads") for row in rows]
+        names = [", ".join(map(str, row.labels.values())) for row in rows]
         axis.set_yticks(range(len(rows)), names, fontsize=7)
         axis.set(xscale="log", ylim=(len(rows) - 0.5, -0.5))
         axis.axvline(1.0, color=OTHER, lw=1)

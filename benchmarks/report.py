@@ -112,7 +112,8 @@ def text(results: Results, folder: Path) -> str:
         if letter not in results.cases:
             continue
         case, module = results.cases[letter], CASES[letter].load()
-        parts += [f"## ({letter}) {module.TITLE}", module.NOTE, provenance(case)]
+        threads = " and ".join(map(str, CASES[letter].threads))
+        parts += [f"## ({letter}) {module.TITLE}", module.NOTE, provenance(case, threads)]
         parts += [f"**Incomplete: {problem}.**" for problem in case.problems]
         parts += [
             f"![{figure.stem}]({figure.relative_to(folder).as_posix()})"
@@ -148,12 +149,12 @@ def opening(results: Results, rows: list[Row]) -> str:
     return "\n\n".join(lines)
 
 
-def provenance(case: CaseResult) -> str:
+def provenance(case: CaseResult, threads: str) -> str:
     """One line on when, where and from what."""
     versions = ", ".join(f"{name} {version}" for name, version in case.versions.items())
     return (
-        f"*{case.date}, commit {case.commit}, {case.machine}; about {case.budget:g} s a row, "
-        f"{case.seconds:.0f} s in all; {versions}.*"
+        f"*{case.date}, commit {case.commit}, {case.machine}, threads: {threads}; "
+        f"about {case.budget:g} s a row, {case.seconds:.0f} s in all; {versions}.*"
     )
 
 

@@ -35,14 +35,14 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=FULL_BUDGET, help="seconds per row")
     parser.add_argument("--update", action="store_true", help="put these cases into the report")
     options = parser.parse_args()
-    is_full = options.case == list(CASES) and options.budget >= FULL_BUDGET
-    folder = HERE if is_full or options.update else HERE / "out"
-    results = report.read(folder) if options.update else report.Results()
+    results = report.read(HERE) if options.update else report.Results()
     for letter in options.case:
         results.cases[letter] = measure(letter, options.budget)
-        if folder != HERE:  # what is known so far, should this be stopped
-            report.write(results, folder)
-    print(f"written: {report.write(results, folder)}")
+        page = report.write(results, HERE / "out")  # what is known so far, should this be stopped
+    is_full = set(options.case) == set(CASES) and options.budget >= FULL_BUDGET
+    if is_full or options.update:
+        page = report.write(results, HERE)
+    print(f"written: {page}")
 
 
 def measure(letter: str, budget: float) -> report.CaseResult:

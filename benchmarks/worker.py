@@ -61,8 +61,10 @@ def main() -> None:
 
     # Every call is waited for; handing it to another thread first would only add to its time.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    for row in CASES[options.case].load().rows(options.budget):
-        row.labels.setdefault("threads", options.threads)
+    case = CASES[options.case]
+    for row in case.load().rows(options.budget):
+        if len(case.threads) > 1:
+            row.labels["threads"] = options.threads
         print(line(row), flush=True)
         if options.out is not None:
             with options.out.open("a") as file:

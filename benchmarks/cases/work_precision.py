@@ -70,7 +70,7 @@ MASSES = 32
 BENT = np.sin(np.pi * np.arange(1, MASSES + 1) / (MASSES + 1))
 PROBLEMS = (
     Problem("Lotka-Volterra", lotka_volterra, (1.0, 1.0), 10.0),
-    Problem("Kepler, e = 0.5", kepler, (0.5, 0.0, 0.0, 3**0.5), 20.0),
+    Problem("Kepler, e = 0.5", kepler, (0.5, 0.0, 0.0, 3**0.5), 10.0),
     Problem("chain of 32 masses", chain, (*BENT, *np.zeros(MASSES)), 30.0),
 )
 
