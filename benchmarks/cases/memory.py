@@ -1,10 +1,9 @@
 """(f) Memory of a gradient against the number of steps, from XLA's own analysis."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import peers
 import programs
 from measure import disagreement
@@ -45,28 +44,9 @@ def rows(budget: float) -> Iterator[Row]:
         yield row
 
 
-def ways(steps: int):
+def ways(steps: int) -> Iterator[tuple[str, Callable]]:
     """(who, solve(y0, weights)) for every way to take a gradient."""
-    import neurode as nd
-
-    gradients = {
-        f"{OURS} Checkpointed": nd.Checkpointed(),
-        f"{OURS} Checkpointed(2 MiB)": nd.Checkpointed(max_memory=2 * 2**20),
-        f"{OURS} Backsolve": nd.Backsolve(),
-    }
-    for by, gradient in gradients.items():
-        yield by, partial(ours, nd, steps, gradient)
-    peer = peers.find("diffrax")
-    if peer is not None:
-        for by, gradient in peer.EQUAL_STEPS_ADJOINTS.items():
-            yield f"diffrax {by}", partial(peer.equal_steps, mlp, steps, STEP, gradient)
-
-
-def ours(nd, steps: int, gradient, y0, weights):
-    """n equal steps."""
-    ts = jnp.array([0.0, STEP * steps])
-    sol = nd.solve(
-        mlp, y0, ts, (weights,), solver=nd.Dopri5(), stepsize=nd.ConstantSteps(steps),
-        gradient=gradient, max_steps=steps,
-    )  # fmt: skip
-    return sol.ys, sol.stats.num_f_evals
+    for name in (OURS, "diffrax"):
+        peer = peers.find(name)
+        for gradient in peer.EQUAL_STEPS_GRADIENTS if peer else ():
+            yield f"{name} {gradient}", partial(peer.equal_steps, mlp, steps, STEP, gradient)

@@ -54,19 +54,19 @@ def solve(
     return ys, per_step * sol.stats["num_steps"] + before
 
 
-EQUAL_STEPS_ADJOINTS = {
+EQUAL_STEPS_GRADIENTS = {
     "RecursiveCheckpointAdjoint": diffrax.RecursiveCheckpointAdjoint(),
     "BacksolveAdjoint": diffrax.BacksolveAdjoint(),
 }
 
 
 def equal_steps(
-    f: Any, steps: int, step: float, adjoint: diffrax.AbstractAdjoint, y0: Any, args: Any
+    f: Any, steps: int, step: float, gradient: str, y0: Any, args: Any
 ) -> tuple[Any, jax.Array]:
     """`steps` equal steps of Dopri5 from 0; the states at both ends, and the evaluations of f."""
     sol = diffrax.diffeqsolve(
         diffrax.ODETerm(f), diffrax.Dopri5(), 0.0, step * steps, step, y0, args,
         saveat=diffrax.SaveAt(t1=True), stepsize_controller=diffrax.ConstantStepSize(),
-        adjoint=adjoint, max_steps=steps + 1,
+        adjoint=EQUAL_STEPS_GRADIENTS[gradient], max_steps=steps + 1,
     )  # fmt: skip
     return jnp.concatenate([y0[None], sol.ys]), 6 * sol.stats["num_steps"] + 1
