@@ -55,7 +55,13 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def in_turn(calls: Sequence[Callable[[], Any]], budget: float, *, in_step: bool = False) -> Times:
+def in_turn(
+    calls: Sequence[Callable[[], Any]],
+    budget: float,
+    *,
+    once: Sequence[float] | None = None,
+    in_step: bool = False,
+) -> Times:
     """Time everyone once per round, in about `budget` seconds.
 
     Whoever takes less than `BLOCK` is called several times in a row, after one call that is not
@@ -66,10 +72,11 @@ def in_turn(calls: Sequence[Callable[[], Any]], budget: float, *, in_step: bool 
     Args:
         calls: one of each contestant.
         budget: seconds.
+        once: roughly what each takes, where that is known.
         in_step: whether everyone must be called equally often, because each call goes on from the
             one before.
     """
-    once = np.array([seconds(call) for call in calls])
+    once = np.array([seconds(call) for call in calls] if once is None else once)
     repeats = np.clip(np.ceil(BLOCK / once), 1, 1000).astype(int)
     if in_step:
         repeats[:] = min(repeats.max(), max(1, int(budget / 5 / once.max())))
@@ -126,11 +133,14 @@ def race(
         absent: entries of peers that do not take part, with their notes.
     """
     row = Row(labels)
-    answers = []
+    answers, once = [], []
     for contestant in contestants:
         entry = Entry(contestant.by, compile_seconds=seconds(contestant.call))
+        start = time.perf_counter()
+        result = contestant.call()
+        once.append(time.perf_counter() - start)
         if contestant.read is not None:
-            answer, contestant.evals = contestant.read(contestant.call())
+            answer, contestant.evals = contestant.read(result)
             entry.evals = contestant.evals
             answers.append((contestant.by, answer))
             if reference is not None:
@@ -140,7 +150,8 @@ def race(
     row.problem = disagreement(answers, agree)
     if row.problem:
         return row
-    times = in_turn([contestant.call for contestant in contestants], budget, in_step=in_step)
+    calls = [contestant.call for contestant in contestants]
+    times = in_turn(calls, budget, once=once, in_step=in_step)
     row.pairs, row.share = times.seconds.shape[0], times.share
     for i in range(len(contestants)):
         row.entries[i].seconds = float(np.median(times.seconds[:, i]))

@@ -88,6 +88,19 @@ def tight(peer: ModuleType, f: Callable, ts: Any, first_step: float, tolerance: 
     return solve
 
 
+def references(solve: Callable, y0: Any, args: Any, *, lanes: bool = False) -> dict:
+    """The answers of `forward` and of `gradient` of `loss`, from one compiled program."""
+
+    def loss_and_rows(y0, args):
+        ys, _ = (jax.vmap(solve) if lanes else solve)(y0, args)
+        rows = ys[:, 1:] if lanes else ys[1:]
+        return jnp.mean(jnp.square(rows)), rows
+
+    run = jax.jit(jax.value_and_grad(loss_and_rows, (0, 1), has_aux=True))
+    (_, rows), slopes = run(y0, args)
+    return {"forward": flat(rows), "gradient": flat(slopes)}
+
+
 def doubled(tree: Any) -> Any:
     """A pytree of arrays in double precision."""
     return jax.tree.map(lambda x: jnp.asarray(np.asarray(x, np.float64)), tree)

@@ -68,14 +68,7 @@ def reference(problem: MLPProblem, saves: int) -> dict[str, np.ndarray]:
         weights, y0 = programs.doubled(problem.arrays())
         ts = jnp.asarray(np.linspace(0.0, problem.t1, saves))
         solve = programs.tight(peers.find(OURS), mlp, ts, FIRST_STEP, 1e-12)
-
-        @jax.jit
-        def both(y0, weights):
-            run = programs.gradient(programs.loss(solve))
-            return programs.forward(solve)(y0, weights)[0], run(y0, weights)[0]
-
-        ys, slopes = both(y0, weights)
-        return {"forward": programs.flat(ys), "gradient": programs.flat(slopes)}
+        return programs.references(solve, y0, weights)
 
 
 def measure(problem: MLPProblem, saves: int, what: str, answer: np.ndarray, budget: float) -> Row:
