@@ -17,6 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+import goals
 from cases.catalogue import CASES
 from rows import Row
 
@@ -42,6 +43,7 @@ def main() -> None:
     is_full = set(options.case) == set(CASES) and options.budget >= FULL_BUDGET
     if is_full or options.update:
         page = report.write(results, HERE)
+    print(goals.table([row for case in results.cases.values() for row in case.rows]))
     print(f"written: {page}")
 
 

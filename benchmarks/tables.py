@@ -49,6 +49,7 @@ def brief(entry: Entry) -> str:
     return " ".join(part for part in parts if part)
 
 
+LONG = 80
 # Column -> its text for an entry. A column that is empty for all rows is left out.
 COLUMNS = {
     "by": lambda e: e.by,
@@ -58,13 +59,17 @@ COLUMNS = {
     ),
     "error": lambda e: "" if e.error is None else f"{e.error:.1e}",
     "NFE": lambda e: "" if e.evals is None else f"{e.evals:.0f}",
+    "per NFE": lambda e: duration(e.seconds / e.evals) if e.seconds and e.evals else "",
     "memory": lambda e: size(e.bytes),
     "compile": lambda e: duration(e.compile_seconds),
 }
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Rows in Markdown: a line for each entry, the labels on the first of them."""
+    """Rows in Markdown: a line for each entry, the labels on the first of them.
+
+    A long table is folded.
+    """
     labels = list(dict.fromkeys(key for row in rows for key in row.labels))
     used = [
         name
@@ -85,4 +90,7 @@ def table(rows: Sequence[Row]) -> str:
             cells = [COLUMNS[name](entry) for name in used]
             lines.append("| " + " | ".join(head + cells) + " |")
             head = [""] * len(labels)
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    if len(lines) <= LONG:
+        return text
+    return f"<details><summary>{len(rows)} rows</summary>\n\n{text}\n\n</details>"
