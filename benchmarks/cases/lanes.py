@@ -27,8 +27,8 @@ lanes (alike) or log-uniform in 1-30 (spread), and Lotka-Volterra with log-norma
 states vary. Dopri5, rtol = atol = {TOLERANCE:g}, first step 0.01, float32. The gradient of the mean
 square of the saved states is with respect to each lane's initial state and parameters, exact, by
 both defaults. NFE is the mean over lanes. `error` is against a solve in float64 to 1e-10 of the
-first {COMPARED} lanes. A peer that would take longer than {TOO_LONG:.0f} s a call, going by fewer
-lanes, is not run."""
+first {COMPARED} lanes. torchode runs eagerly (see `peers/torchode.py`). A peer that would take
+longer than {TOO_LONG:.0f} s a call, going by fewer lanes, is not run."""
 
 
 def rows(budget: float) -> Iterator[Row]:
