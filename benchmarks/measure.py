@@ -32,10 +32,15 @@ class Contestant:
 
 @dataclass
 class Times:
-    """Wall times in seconds, [rounds, contestants], and the CPU's share of them."""
+    """Wall seconds, [rounds, contestants], NaN for who had left; and the share of CPU time."""
 
     seconds: np.ndarray
     share: float
+
+    @property
+    def pairs(self) -> int:
+        """The rounds in which everybody ran."""
+        return int(np.isfinite(self.seconds).all(1).sum())
 
     def ratios(self, ours: int, theirs: int) -> tuple[float, float, float]:
         """Quartiles of the paired ratios."""
@@ -44,7 +49,7 @@ class Times:
 
 def quartiles(values: np.ndarray) -> tuple[float, float, float]:
     """Lower quartile, median, upper quartile."""
-    low, middle, high = (float(q) for q in np.percentile(values, [25, 50, 75]))
+    low, middle, high = (float(q) for q in np.nanpercentile(values, [25, 50, 75]))
     return low, middle, high
 
 
@@ -62,12 +67,13 @@ def in_turn(
     once: Sequence[float] | None = None,
     in_step: bool = False,
 ) -> Times:
-    """Time everyone once per round, in about `budget` seconds.
+    """Time everyone in turn, in about `budget` seconds.
 
     Whoever takes less than `BLOCK` is called several times in a row, after one call that is not
     timed: as in the loop that such a call lives in, with its code and data in the caches. Every
-    other round runs backwards, so that a drift of the machine favours nobody. At least five rounds;
-    three where a round takes longer than a second, one where it takes longer than ten.
+    other round runs backwards, so that a drift of the machine favours nobody. Everyone has the
+    same share of the budget, so that the slow leave after fewer rounds: five at least, three if one
+    takes longer than 0.3 s, one if longer than 3 s.
 
     Args:
         calls: one of each contestant.
@@ -80,14 +86,17 @@ def in_turn(
     repeats = np.clip(np.ceil(BLOCK / once), 1, 1000).astype(int)
     if in_step:
         repeats[:] = min(repeats.max(), max(1, int(budget / 5 / once.max())))
-    round_time = float(np.sum(once * (repeats + (repeats > 1))))
-    fewest = 5 if round_time < 1 else 3 if round_time < 10 else 1
-    rounds = int(np.clip(budget / round_time, fewest, MOST_ROUNDS))
-    times = np.empty((rounds, len(calls)))
+    each = once * (repeats + (repeats > 1))
+    fewest = np.where(each < 0.3, 5, np.where(each < 3, 3, 1))
+    turns = np.clip(budget / len(calls) / each, fewest, MOST_ROUNDS).astype(int)
+    if in_step:
+        turns[:] = turns.min()
+    times = np.full((turns.max(), len(calls)), np.nan)
     cpu, wall = time.process_time(), time.perf_counter()
-    for i in range(rounds):
+    for i in range(len(times)):
         for j in range(len(calls)) if i % 2 == 0 else reversed(range(len(calls))):
-            times[i, j] = block(calls[j], repeats[j])
+            if i < turns[j]:
+                times[i, j] = block(calls[j], repeats[j])
     share = (time.process_time() - cpu) / (time.perf_counter() - wall)
     return Times(times, share)
 
@@ -152,9 +161,9 @@ def race(
         return row
     calls = [contestant.call for contestant in contestants]
     times = in_turn(calls, budget, once=once, in_step=in_step)
-    row.pairs, row.share = times.seconds.shape[0], times.share
+    row.pairs, row.share = times.pairs, times.share
     for i in range(len(contestants)):
-        row.entries[i].seconds = float(np.median(times.seconds[:, i]))
+        row.entries[i].seconds = float(np.nanmedian(times.seconds[:, i]))
         if i:
             row.entries[i].ratio = times.ratios(0, i)
     return row

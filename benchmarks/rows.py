@@ -43,7 +43,7 @@ class Row:
         labels: what tells the row from its neighbours: column -> value.
         entries: neurode first.
         checks: goal -> the value that is held against it.
-        pairs: how often everyone ran, in turn.
+        pairs: the rounds in which everyone ran.
         share: CPU time / wall time while timing: below 1 somebody else was running.
         problem: why this row has no times. The numbers of such a row count for nothing.
     """

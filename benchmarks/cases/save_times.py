@@ -90,13 +90,13 @@ def fill(found, slope: Row, times, names: list[str], lanes: int, what: str) -> N
     by_saves = times.seconds.reshape(-1, len(SAVES), len(names))
     per_save = (by_saves[:, -1] - by_saves[:, 0]) / (SAVES[-1] - SAVES[0])
     for row in (*found, slope):
-        row.pairs, row.share = len(by_saves), times.share
+        row.pairs, row.share = times.pairs, times.share
     for j in range(len(names)):
         for i, row in enumerate(found):
-            row.entries[j].seconds = float(np.median(by_saves[:, i, j]))
+            row.entries[j].seconds = float(np.nanmedian(by_saves[:, i, j]))
             if j:
                 row.entries[j].ratio = quartiles(by_saves[:, i, 0] / by_saves[:, i, j])
-        slope.entries[j].seconds = float(np.median(per_save[:, j]))
+        slope.entries[j].seconds = float(np.nanmedian(per_save[:, j]))
         if j:
             slope.entries[j].ratio = quartiles(per_save[:, 0] / per_save[:, j])
     if lanes == 64 and what == "forward":
