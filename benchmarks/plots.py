@@ -75,6 +75,8 @@ class Ratios:
 
     def draw(self, figure: Any, rows: Sequence[Row]) -> None:
         """The first row on top."""
+        from matplotlib.ticker import LogLocator, NullFormatter
+
         rows = [row for row in rows if row.ratio_to(self.against) is not None]
         figure.set_size_inches(6.4, 0.8 + 0.19 * len(rows))
         axis = figure.subplots()
@@ -82,10 +84,16 @@ class Ratios:
             low, middle, high = row.entry(self.against).ratio
             axis.plot([low, high], [i, i], color=COLORS[OURS], lw=3, alpha=0.4)
             axis.plot([middle], [i], "o", color=COLORS[OURS], ms=4)
-        names = [", ".join(map(str, row.labels.values())) for row in rows]
+        names = [
+            " · ".join(f"{v} {k}" if isinstance(v, int) else str(v) for k, v in row.labels.items())
+            for row in rows
+        ]
         axis.set_yticks(range(len(rows)), names, fontsize=7)
         axis.set(xscale="log", ylim=(len(rows) - 0.5, -0.5))
         axis.axvline(1.0, color=OTHER, lw=1)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel(f"time of {OURS} / {self.against}")
 
 
