@@ -23,7 +23,7 @@ from rows import Row
 
 import report
 
-FULL_BUDGET = 2.0
+FULL_BUDGET = 1.5
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("case", help="a letter of `cases/catalogue.py`")
 parser.add_argument("--threads", type=int, default=1)
-parser.add_argument("--budget", type=float, default=2.0, help="seconds per row")
+parser.add_argument("--budget", type=float, default=1.5, help="seconds per row")
 parser.add_argument("--out", type=Path, help="file to append rows to")
 
 
