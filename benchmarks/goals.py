@@ -41,26 +41,26 @@ GOALS = {
 }
 
 
-def worst(rows: Iterable[Row], key: str) -> tuple[float, Row] | None:
-    """The largest value reported for a goal, and the row that reported it."""
+def reports(rows: Iterable[Row], key: str) -> list[tuple[float, Row]]:
+    """Every value reported for a goal with its row, the worst first."""
     found = [(row.checks[key], row) for row in rows if key in row.checks and not row.problem]
-    return max(found, key=lambda pair: pair[0], default=None)
+    return sorted(found, key=lambda pair: -pair[0])
 
 
 def table(rows: Sequence[Row]) -> str:
     """All goals beside what was measured, in Markdown."""
-    lines = ["| | must | aim | worst | | where |", "|---|---|---|---|---|---|"]
+    lines = ["| | must | aim | worst | | of rows | where |", "|---|---|---|---|---|---|---|"]
     for key, goal in GOALS.items():
         bounds = [f"≤ {goal.must:g}", "" if goal.aim is None else f"≤ {goal.aim:g}"]
-        found = worst(rows, key)
-        if found is None:
-            lines.append(f"| {goal.what} | {' | '.join(bounds)} | not measured | | |")
+        found = reports(rows, key)
+        if not found:
+            lines.append(f"| {goal.what} | {' | '.join(bounds)} | not measured | | 0 | |")
             continue
-        value, row = found
+        value, row = found[0]
         where = ", ".join(f"{label} {text}" for label, text in row.labels.items())
         lines.append(
             f"| {goal.what} | {' | '.join(bounds)} | **{value:.3g}** {goal.unit} "
-            f"| {verdict(goal, value)} | {where} |"
+            f"| {verdict(goal, value)} | {len(found)} | {where} |"
         )
     return "\n".join(lines)
 

@@ -144,9 +144,15 @@ def race(
     row = Row(labels)
     answers, once = [], []
     for contestant in contestants:
-        entry = Entry(contestant.by, compile_seconds=seconds(contestant.call))
-        start = time.perf_counter()
-        result = contestant.call()
+        entry = Entry(contestant.by)
+        try:
+            entry.compile_seconds = seconds(contestant.call)
+            start = time.perf_counter()
+            result = contestant.call()
+        except Exception as error:  # whatever a library raises: the other rows can do without it
+            what = next(iter(str(error).splitlines()), "")
+            row.problem = f"{contestant.by}: {type(error).__name__}: {what}"
+            return row
         once.append(time.perf_counter() - start)
         if contestant.read is not None:
             answer, contestant.evals = contestant.read(result)

@@ -27,6 +27,16 @@ def test_an_answer_that_is_not_finite_is_not_timed(wrong):
     assert row.problem == "peer: the answer is not finite"
 
 
+def test_a_library_that_raises_spoils_its_row_only():
+    def broken():
+        raise ValueError("no such shape\nand much more")
+
+    row = race({}, [contestant("neurode", 1.0), Contestant("peer", broken)], 0.01)
+    assert "peer: ValueError" in row.problem
+    assert "no such shape" in row.problem
+    assert "much more" not in row.problem
+
+
 def test_the_ratio_is_ours_to_theirs():
     row = race({}, [contestant("neurode", 1.0, 0.001), contestant("peer", 1.0, 0.01)], 0.2)
     assert not row.problem
