@@ -13,13 +13,12 @@ from rows import OURS, Entry, Row
 from problems import MLPProblem, mlp
 
 TITLE = "Memory of a gradient"
-STEPS = (16, 64, 256, 1024, 4096)
-PROBLEM = MLPProblem(64, 64, 64)
-STEP = 0.05
+STEPS = (64, 256, 1024, 4096)
+PROBLEM = MLPProblem(256, 16, 8)
 STATE_KIB = PROBLEM.batch * PROBLEM.dim * 4 / 1024
 NOTE = f"""\
 Temporary memory of the compiled value-and-gradient, as XLA's memory analysis reports it, for n
-equal steps of Dopri5 of size {STEP:g} (`max_steps` = n) of an MLP with a state of
+equal steps of Dopri5 (`max_steps` = n) from t = 0 to {PROBLEM.t1:g} of an MLP with a state of
 {STATE_KIB:.0f} KiB. The gradients are computed once, and compared. `Checkpointed(2 MiB)` is
 `Checkpointed(max_memory=2 * 2**20)`."""
 PLOTS = (Lines("memory", x="steps", y="bytes", panel=(), x_label="steps", y_label="bytes"),)
@@ -46,7 +45,8 @@ def rows(budget: float) -> Iterator[Row]:
 
 def ways(steps: int) -> Iterator[tuple[str, Callable]]:
     """(who, solve(y0, weights)) for every way to take a gradient."""
+    step = PROBLEM.t1 / steps
     for name in (OURS, "diffrax"):
         peer = peers.find(name)
         for gradient in peer.EQUAL_STEPS_GRADIENTS if peer else ():
-            yield f"{name} {gradient}", partial(peer.equal_steps, mlp, steps, STEP, gradient)
+            yield f"{name} {gradient}", partial(peer.equal_steps, mlp, steps, step, gradient)
