@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .core.explanation import explain
 from .core.norms import max_norm, rms_norm
 from .core.solution import Solution, Stats
 from .core.status import SolveError, Status
@@ -77,6 +78,7 @@ __all__ = [
     "Status",
     "StepTo",
     "Tsit5",
+    "explain",
     "load",
     "max_norm",
     "rms_norm",
