@@ -140,6 +140,7 @@ def _run(settings: Settings, gradient: GradientStrategy, inputs: Inputs) -> Solu
         trajectory.num_accepted,
         trajectory.num_steps - trajectory.num_accepted,
         trajectory.num_f_evals,
+        trajectory.num_jacobians,
     )
     resume = Resume(trajectory.t, trajectory.next_step, trajectory.controller_state)
     resume = jax.lax.stop_gradient(resume)
