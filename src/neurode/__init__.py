@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .core.fields import Hamiltonian, Split
 from .core.norms import max_norm, rms_norm
 from .core.solution import Solution, Stats
 from .core.status import SolveError, Status
@@ -11,16 +12,25 @@ from .ivp import solve
 from .solvers import (
     RK4,
     RK38,
+    Adams,
+    Banded,
     Bosh3,
     CashKarp,
+    Dense,
     Dopri5,
     Dopri8,
     Euler,
     Fehlberg45,
     Heun,
     HeunEuler,
+    KenCarp4,
+    Kvaerno3,
+    Kvaerno5,
+    MatrixFree,
     Midpoint,
     Ralston,
+    Rodas5P,
+    Rosenbrock23,
     Tsit5,
 )
 from .stepping import ConstantSteps, IController, PIController, PIDController, StepTo
@@ -53,26 +63,37 @@ def __dir__() -> list[str]:
 __all__ = [
     "RK4",
     "RK38",
+    "Adams",
     "Backsolve",
+    "Banded",
     "Bosh3",
     "CashKarp",
     "Checkpointed",
     "ConstantSteps",
+    "Dense",
     "Direct",
     "Dopri5",
     "Dopri8",
     "Euler",
     "Fehlberg45",
+    "Hamiltonian",
     "Heun",
     "HeunEuler",
     "IController",
+    "KenCarp4",
+    "Kvaerno3",
+    "Kvaerno5",
+    "MatrixFree",
     "Midpoint",
     "NeuralODE",
     "PIController",
     "PIDController",
     "Ralston",
+    "Rodas5P",
+    "Rosenbrock23",
     "Solution",
     "SolveError",
+    "Split",
     "Stats",
     "Status",
     "StepTo",

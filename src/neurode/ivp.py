@@ -93,6 +93,7 @@ def solve(
     resume = arguments.read_resume(resume, ts.dtype)
     count = controller.count
     settings = Settings(solver, max_steps if count is None else count, dense, throw)
+    solver.check(field, y0)
     gradient.check(settings, controller)
     inputs = Inputs(
         field=field,

@@ -6,6 +6,7 @@ Each inherits the laws of the tests beside this file.
 import neurode as nd
 
 SOLVERS = {
+    "BandedKvaerno3": lambda: nd.Kvaerno3(nd.Banded(1, 1)),
     "Bosh3": nd.Bosh3,
     "CashKarp": nd.CashKarp,
     "Dopri5": nd.Dopri5,
@@ -14,10 +15,16 @@ SOLVERS = {
     "Fehlberg45": nd.Fehlberg45,
     "Heun": nd.Heun,
     "HeunEuler": nd.HeunEuler,
+    "KenCarp4": nd.KenCarp4,
+    "Kvaerno3": nd.Kvaerno3,
+    "Kvaerno5": nd.Kvaerno5,
+    "MatrixFreeRodas5P": lambda: nd.Rodas5P(nd.MatrixFree(rtol=1e-14)),
     "Midpoint": nd.Midpoint,
     "RK38": nd.RK38,
     "RK4": nd.RK4,
     "Ralston": nd.Ralston,
+    "Rodas5P": nd.Rodas5P,
+    "Rosenbrock23": nd.Rosenbrock23,
     "Tsit5": nd.Tsit5,
 }
 

@@ -189,9 +189,7 @@ class _Backward:
         taken = replay_step(problem, entry, index, *kept, zero, Ends(zero, zero), False)
         return taken.y, taken.memory
 
-    def visit(
-        self, index: jax.Array, entry: Entry, kept: tuple, after: _Cotangents
-    ) -> _Cotangents:
+    def visit(self, index: jax.Array, entry: Entry, kept: tuple, after: _Cotangents) -> _Cotangents:
         """Pull the cotangents back through one step."""
         zero = self.zero
         y, memory = kept

@@ -70,6 +70,10 @@ class Solver(abc.ABC):
 
     is_implicit: ClassVar[bool] = False
     """Whether a step solves equations, with Jacobians of the field."""
+    is_one_step: ClassVar[bool] = True
+    """Whether `start` finds the state of any step again; else `memory` must be kept."""
+    why_no_adjoints: ClassVar[str | None] = None
+    """Why the method cannot solve the adjoint equations backwards in time; None if it can."""
 
     @property
     @abc.abstractmethod

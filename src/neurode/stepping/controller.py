@@ -60,8 +60,11 @@ class StepController(eqx.Module):
         """The controller's state before the first step."""
 
     @abc.abstractmethod
-    def decide(self, error: Scalar, h: Scalar, error_order: int, state: Any) -> Decision:
-        """Accept or reject a step of (positive) size h, and propose the next size."""
+    def decide(self, error: Scalar, h: Scalar, error_order: Any, state: Any) -> Decision:
+        """Accept or reject a step of (positive) size h, and propose the next size.
+
+        The order of the error is a number, or an array where the solver varies it.
+        """
 
 
 class PIDState(NamedTuple):
@@ -137,7 +140,7 @@ class PIDController(StepController):
         one = jnp.ones((), dtype)
         return PIDState(one, one, jnp.asarray(False))
 
-    def decide(self, error: Scalar, h: Scalar, error_order: int, state: PIDState) -> Decision:
+    def decide(self, error: Scalar, h: Scalar, error_order: Any, state: PIDState) -> Decision:
         """Accept when the scaled error is at most 1."""
         dtype = h.dtype
         error = error.astype(dtype)
@@ -148,8 +151,8 @@ class PIDController(StepController):
         floor = jnp.asarray(1e-10, dtype)
         e = jnp.where(is_finite, jnp.maximum(error, floor), 1)
         k = error_order
-        history = _power(state.previous, (self.p + 2 * self.d) / k)
-        history = history * _power(state.before, -self.d / k)
+        history = _power(state.previous, self.p + 2 * self.d, k)
+        history = history * _power(state.before, -self.d, k)
         grow = self.safety * e ** (-(self.p + self.i + self.d) / k) * history
         grow = jnp.clip(grow, self.min_factor, jnp.where(state.rejected, 1, self.max_factor))
         shrink = jnp.clip(self.safety * e ** (-1 / k), self.min_factor, 1)
@@ -166,8 +169,8 @@ class PIDController(StepController):
         )
 
 
-def _power(base: Scalar, exponent: float) -> Scalar | float:
-    return 1.0 if exponent == 0 else base**exponent
+def _power(base: Scalar, coefficient: float, order: Any) -> Scalar | float:
+    return 1.0 if coefficient == 0 else base ** (coefficient / order)
 
 
 def PIController(p: float = 0.2, i: float = 0.65, **options: Any) -> PIDController:

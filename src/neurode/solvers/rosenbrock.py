@@ -1,0 +1,109 @@
+"""Rosenbrock methods: stiff problems without an iteration, by one linear system per stage."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ..core.clock import Clock
+from ..core.types import Scalar, State, VectorField
+from .implicit import ImplicitSolver, combine_flat, flatten
+from .jacobians import implicit_operator
+from .solver import Evaluations, Step
+from .tableaus import rosenbrock
+from .tableaus.rosenbrock import RosenbrockTableau
+
+
+@dataclass(frozen=True)
+class RosenbrockSolver(ImplicitSolver):
+    """The algorithm that all Rosenbrock methods share. Subclasses name a tableau.
+
+    The Jacobian is evaluated at the beginning of each step and factorised once for all stages.
+    """
+
+    tableau: ClassVar[RosenbrockTableau]
+
+    @property
+    def order(self) -> int:
+        """The order of convergence."""
+        return self.tableau.order
+
+    @property
+    def error_order(self) -> int:
+        """The order of the local error estimate."""
+        return min(self.tableau.order, self.tableau.embedded_order) + 1
+
+    @property
+    def evaluations(self) -> Evaluations:
+        """One evaluation of f per stage; those for the Jacobian are counted as Jacobians."""
+        return Evaluations(0, len(self.tableau.b), 0)
+
+    def start(self, field: VectorField, t: Scalar, y: State) -> None:
+        """Nothing is carried from step to step."""
+
+    def step(
+        self,
+        field: VectorField,
+        clock: Clock,
+        h: Scalar,
+        y: State,
+        state: Any,
+        norm: Callable[[State], Scalar],
+    ) -> Step:
+        """One step of (signed) size h. Hairer & Wanner (1996), IV.7, eq. 7.25."""
+        tableau = self.tableau
+        f, x, unflatten, _ = flatten(field, y, norm)
+        t, size = clock.hi, h.astype(x.dtype)
+        c = tableau.gamma * size
+        jacobian = lax.stop_gradient(self.jacobian.evaluate(f, t, x))
+        factors = self.jacobian.factorise(jacobian, lax.stop_gradient(c))
+        solve = self.jacobian.differentiable_solve(factors, implicit_operator(f, t, x, c))
+        slope_in_time = jax.jvp(lambda t: f(t, x), (t,), (jnp.ones_like(t),))[1]
+        stages: list[jax.Array] = []
+        for row, coupling, node, d in zip(
+            tableau.a, tableau.coupling, tableau.c, tableau.d, strict=True
+        ):
+            argument = x + size * combine_flat(row, stages, x) if row else x
+            slope = f(t + (clock.lo + node * h), argument) + d * size * slope_in_time
+            stages.append(solve(tableau.gamma * (slope + combine_flat(coupling, stages, x))))
+        x1 = x + size * combine_flat(tableau.b, stages, x)
+        error = size * combine_flat(tableau.b_error, stages, x)
+        return Step(unflatten(x1), (unflatten(error),), None, tuple(stages), jacobians=1)
+
+    def error_norm(self, errors: tuple[State, ...], norm: Callable[[State], Scalar]) -> Scalar:
+        """The norm of the estimate."""
+        return norm(errors[0])
+
+    def interpolant(
+        self, field: VectorField, clock: Clock, h: Scalar, y: State, step: Step
+    ) -> tuple[State, ...]:
+        """Coefficients of the continuous extension."""
+        del clock, h
+        _, x, unflatten, _ = flatten(field, y, lambda error: error)
+        powers = zip(*self.tableau.dense, strict=True)
+        return tuple(unflatten(combine_flat(weights, step.stages, x)) for weights in powers)
+
+
+@dataclass(frozen=True)
+class Rosenbrock23(RosenbrockSolver):
+    """Shampine & Reichelt's 2(3) pair (1997), MATLAB's ode23s. Order 2, L-stable.
+
+    For stiff problems at loose tolerances, and for those that are rough. Arguments as in
+    `ImplicitSolver`.
+    """
+
+    tableau = rosenbrock.ROSENBROCK23
+
+
+@dataclass(frozen=True)
+class Rodas5P(RosenbrockSolver):
+    """Steinebach's 5(4) pair (2023). Eight stages, L-stable, no order reduction on linear PDEs.
+
+    The first choice for stiff problems of up to some hundred unknowns. Arguments as in
+    `ImplicitSolver`.
+    """
+
+    tableau = rosenbrock.RODAS5P
