@@ -10,9 +10,13 @@ from .core.status import SolveError, Status
 from .gradients import Backsolve, Checkpointed, Direct
 from .ivp import solve
 from .solvers import (
+    BDF,
     RK4,
     RK38,
     Adams,
+    AdamsBashforth,
+    AdamsMoulton,
+    AutoSwitch,
     Banded,
     Bosh3,
     CashKarp,
@@ -21,17 +25,21 @@ from .solvers import (
     Dopri8,
     Euler,
     Fehlberg45,
+    ForestRuth,
     Heun,
     HeunEuler,
     KenCarp4,
     Kvaerno3,
     Kvaerno5,
+    Leapfrog,
     MatrixFree,
     Midpoint,
     Ralston,
     Rodas5P,
     Rosenbrock23,
+    Ruth3,
     Tsit5,
+    Yoshida6,
 )
 from .stepping import ConstantSteps, IController, PIController, PIDController, StepTo
 
@@ -61,9 +69,13 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "BDF",
     "RK4",
     "RK38",
     "Adams",
+    "AdamsBashforth",
+    "AdamsMoulton",
+    "AutoSwitch",
     "Backsolve",
     "Banded",
     "Bosh3",
@@ -76,6 +88,7 @@ __all__ = [
     "Dopri8",
     "Euler",
     "Fehlberg45",
+    "ForestRuth",
     "Hamiltonian",
     "Heun",
     "HeunEuler",
@@ -83,6 +96,7 @@ __all__ = [
     "KenCarp4",
     "Kvaerno3",
     "Kvaerno5",
+    "Leapfrog",
     "MatrixFree",
     "Midpoint",
     "NeuralODE",
@@ -91,6 +105,7 @@ __all__ = [
     "Ralston",
     "Rodas5P",
     "Rosenbrock23",
+    "Ruth3",
     "Solution",
     "SolveError",
     "Split",
@@ -98,6 +113,7 @@ __all__ = [
     "Status",
     "StepTo",
     "Tsit5",
+    "Yoshida6",
     "load",
     "max_norm",
     "rms_norm",

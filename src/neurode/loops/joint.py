@@ -141,7 +141,7 @@ class _Loop:
             h = limits.first_step
         else:
             y0 = problem.y0
-            dy = problem.solver.slope(solver_state)
+            dy = problem.solver.slope(solver_state, y0)
             dy = problem.field(self.t0, y0) if dy is None else dy
             h = hairer_first_step(
                 problem.field, self.t0, y0, dy, self.direction, self.span,

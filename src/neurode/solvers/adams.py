@@ -26,7 +26,7 @@ from .differences import (
 from .solver import Evaluations, Solver, Step, Verdict
 
 HIGHEST_ORDER = 12
-_SAFETY = 0.9
+_SAFETY = 0.8
 _BIAS_UP, _BIAS_DOWN = 1.0, 1.0
 _MAX_GROWTH, _MIN_GROWTH = 2.0, 0.2
 
@@ -85,8 +85,9 @@ class Adams(Solver):
         history = begin(field(t, y), self.max_order + 2, t.dtype)
         return AdamsState(history, one, one, jnp.asarray(False))
 
-    def slope(self, state: AdamsState) -> State:
+    def slope(self, state: AdamsState, y: State) -> State:
         """f(t, y), the first of the differences."""
+        del y
         return column(state.history.phi, 0)
 
     def memory(self, state: AdamsState) -> History:

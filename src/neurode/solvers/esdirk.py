@@ -4,15 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ..core.clock import Clock
 from ..core.fields import Split
 from ..core.types import Scalar, State, VectorField
 from .implicit import Flat, ImplicitSolver, combine_flat, flatten
-from .jacobians import Operator
-from .newton import Stage, solve_stage
+from .jacobians import FlatField
+from .newton import solve_stage
 from .solver import Evaluations, Step
 from .tableaus import esdirk
 from .tableaus.esdirk import EsdirkTableau
@@ -21,37 +23,38 @@ from .tableaus.esdirk import EsdirkTableau
 _UNKNOWN_RATE = 0.5
 
 
-class Linearisation(NamedTuple):
-    """What the stages of a step share: I - c J, factorised."""
-
-    c: Scalar
-    factors: Any
-    operator: Operator
-
-
 class Stages(NamedTuple):
-    """The stages solved so far."""
+    """The stages solved so far; what is not solved yet is zero."""
 
-    slopes: list
+    slopes: jax.Array
+    """k_i of the part that is solved for, [stages, n]."""
+    pushes: jax.Array | None
+    """The slopes of the explicit part, likewise; None without one."""
+    argument: jax.Array
+    """The last stage's y + h sum_j a_ij k_j."""
     evals: Any
     rate: Any
     is_solved: Any
+    bound: Any = None
+    """Of the largest eigenvalue."""
 
-    def append(self, stage: Stage) -> "Stages":
-        """One more."""
-        return Stages(
-            [*self.slopes, stage.slope],
-            self.evals + stage.evals,
-            stage.rate,
-            self.is_solved & stage.is_solved,
-        )
+
+class Rows(NamedTuple):
+    """What the tableau says of one stage, padded with zeros; arrays with a leading axis of them."""
+
+    number: jax.Array
+    a: jax.Array
+    explicit: jax.Array | None
+    predictor: jax.Array
+    node: jax.Array
 
 
 @dataclass(frozen=True)
 class EsdirkSolver(ImplicitSolver):
     """The algorithm that all ESDIRK methods share. Subclasses name a tableau.
 
-    One Jacobian and one factorisation per step serve the Newton iterations of all its stages.
+    One Jacobian and one factorisation per step serve the Newton iterations of all its stages,
+    which are taken by a loop: unrolled, they would take several times as long to compile.
     """
 
     tableau: ClassVar[EsdirkTableau]
@@ -75,26 +78,76 @@ class EsdirkSolver(ImplicitSolver):
         """f(t, y)."""
         return field(t, y)
 
-    def linearise(self, flat: Flat, t: Scalar, h: Scalar) -> Linearisation:
-        """I - h gamma J at the beginning of the step. No part of the derivative of a step."""
-        c = self.tableau.gamma * h.astype(flat.x.dtype)
-        jacobian = lax.stop_gradient(self.jacobian.evaluate(flat.f, t, flat.x))
-        fixed = lax.stop_gradient(c)
-        factors = self.jacobian.factorise(jacobian, fixed)
-        return Linearisation(c, factors, self.jacobian.operator(flat.f, jacobian, fixed))
+    def rows(self, dtype: Any) -> Rows:
+        """The tableau's rows for the implicit stages."""
+        tableau, stages = self.tableau, len(self.tableau.c)
 
-    def solve_stage(
-        self, flat: Flat, system: Linearisation, clock: Clock, h: Scalar, i: int, base: Any,
-        stages: Stages,
-    ) -> Stages:  # fmt: skip
-        """Stage i, added to those before."""
-        guess = combine_flat(self.tableau.predictor[i], stages.slopes, flat.x)
-        t = clock.hi + (clock.lo + self.tableau.c[i] * h)
-        stage = solve_stage(
-            self.jacobian, system.factors, system.operator, flat, t, base, system.c, guess,
-            stages.rate,
-        )  # fmt: skip
-        return stages.append(stage)
+        def padded(rows):
+            full = [[*row, *[0.0] * (stages - len(row))] for row in rows[1:]]
+            return jnp.asarray(np.array(full), dtype)
+
+        explicit = tableau.explicit
+        return Rows(
+            jnp.arange(1, stages),
+            padded(tableau.a),
+            None if explicit is None else padded(explicit),
+            padded(tableau.predictor),
+            jnp.asarray(np.array(tableau.c[1:])),
+        )
+
+    def solve_stages(
+        self, stiff: Flat, push: FlatField | None, clock: Clock, h: Scalar, first: Any
+    ) -> Stages:
+        """All stages, by Newton's method with I - h gamma J at the beginning of the step."""
+        size = h.astype(stiff.x.dtype)
+        c = self.tableau.gamma * size
+        # The linearisation is no part of the derivative of a step.
+        jacobian = lax.stop_gradient(self.jacobian.evaluate(stiff.f, clock.hi, stiff.x))
+        factors = self.jacobian.factorise(jacobian, lax.stop_gradient(c))
+        operator = self.jacobian.operator(stiff.f, jacobian, lax.stop_gradient(c))
+        count, zero = len(self.tableau.c), jnp.zeros((), jnp.int32)
+
+        def begin(slope):
+            return jnp.zeros((count, slope.size), slope.dtype).at[0].set(slope)
+
+        def advance(stages: Stages, row: Rows) -> tuple[Stages, None]:
+            change = row.a @ stages.slopes
+            if stages.pushes is not None:
+                change = change + row.explicit @ stages.pushes
+            base = stiff.x + size * change
+            t = clock.hi + (clock.lo + row.node.astype(h.dtype) * h)
+            stage = solve_stage(
+                self.jacobian, factors, operator, stiff, t, base, c,
+                row.predictor @ stages.slopes, stages.rate,
+            )  # fmt: skip
+            argument, pushes = base + c * stage.slope, stages.pushes
+            if push is not None and pushes is not None:
+                pushes = pushes.at[row.number].set(push(t, argument))
+            return Stages(
+                stages.slopes.at[row.number].set(stage.slope), pushes, argument,
+                stages.evals + stage.evals, stage.rate, stages.is_solved & stage.is_solved,
+            ), None  # fmt: skip
+
+        pushes = None if push is None else begin(push(clock.hi, stiff.x))
+        rate = jnp.full_like(stiff.norm(stiff.x), _UNKNOWN_RATE)
+        start = Stages(begin(first), pushes, stiff.x, zero, rate, jnp.asarray(True))
+        done, _ = lax.scan(advance, start, self.rows(stiff.x.dtype))
+        return done._replace(bound=self.jacobian.bound(stiff.f, jacobian))
+
+    def finish(self, flat: Flat, h: Scalar, slopes: jax.Array, x1: Any, stages: Stages) -> Step:
+        """The step; NaN where a stage was not solved, so that it is rejected."""
+        error = h.astype(flat.x.dtype) * combine_flat(self.tableau.b_error, slopes, flat.x)
+        x1 = jnp.where(stages.is_solved, x1, jnp.nan)
+        return Step(
+            flat.unflatten(x1),
+            (flat.unflatten(error),),
+            flat.unflatten(slopes[-1]),
+            tuple(slopes),
+            evals=stages.evals,
+            jacobians=1,
+            is_unsolved=~stages.is_solved,
+            bound=stages.bound,
+        )
 
     def step(
         self,
@@ -106,18 +159,9 @@ class EsdirkSolver(ImplicitSolver):
         norm: Callable[[State], Scalar],
     ) -> Step:
         """One step of (signed) size h."""
-        tableau = self.tableau
         flat = flatten(field, y, norm)
-        size = h.astype(flat.x.dtype)
-        system = self.linearise(flat, clock.hi, h)
-        stages = start_stages(flatten(field, state, norm).x)
-        base = flat.x
-        for i, row in enumerate(tableau.a[1:], 1):
-            base = flat.x + size * combine_flat(row, stages.slopes, flat.x)
-            stages = self.solve_stage(flat, system, clock, h, i, base, stages)
-        x1 = base + system.c * stages.slopes[-1]
-        error = size * combine_flat(tableau.b_error, stages.slopes, flat.x)
-        return finish_step(flat, x1, error, stages, flat.unflatten(stages.slopes[-1]))
+        stages = self.solve_stages(flat, None, clock, h, flatten(field, state, norm).x)
+        return self.finish(flat, h, stages.slopes, stages.argument, stages)
 
     def error_norm(self, errors: tuple[State, ...], norm: Callable[[State], Scalar]) -> Scalar:
         """The norm of the estimate."""
@@ -131,26 +175,6 @@ class EsdirkSolver(ImplicitSolver):
         flat = flatten(field, y, lambda error: error)
         powers = zip(*self.tableau.dense, strict=True)
         return tuple(flat.unflatten(combine_flat(w, step.stages, flat.x)) for w in powers)
-
-
-def start_stages(slope: Any) -> Stages:
-    """The explicit first stage."""
-    zero = jnp.zeros((), jnp.int32)
-    return Stages([slope], zero, jnp.full((), _UNKNOWN_RATE, slope.dtype), jnp.asarray(True))
-
-
-def finish_step(flat: Flat, x1: Any, error: Any, stages: Stages, state: Any) -> Step:
-    """The step; NaN where a stage was not solved, so that it is rejected."""
-    x1 = jnp.where(stages.is_solved, x1, jnp.nan)
-    return Step(
-        flat.unflatten(x1),
-        (flat.unflatten(error),),
-        state,
-        tuple(stages.slopes),
-        evals=stages.evals,
-        jacobians=1,
-        is_unsolved=~stages.is_solved,
-    )
 
 
 @dataclass(frozen=True)
@@ -203,7 +227,7 @@ class KenCarp4(EsdirkSolver):
     def start(self, field: VectorField, t: Scalar, y: State) -> None:
         """The explicit part is not evaluated at the end of a step: nothing is shared."""
 
-    def slope(self, state: Any) -> None:
+    def slope(self, state: Any, y: State) -> None:
         """Not known."""
 
     def step(
@@ -217,23 +241,8 @@ class KenCarp4(EsdirkSolver):
     ) -> Step:
         """One step of (signed) size h."""
         assert isinstance(field, Split)
-        tableau = self.tableau
-        assert tableau.explicit is not None
-        stiff = flatten(field.stiff, y, norm)
-        nonstiff = flatten(field.nonstiff, y, norm)
-        size = h.astype(stiff.x.dtype)
-        system = self.linearise(stiff, clock.hi, h)
-        stages = start_stages(stiff.f(clock.hi, stiff.x))
-        pushes = [nonstiff.f(clock.hi, stiff.x)]
-        for i, (row, push_row) in enumerate(zip(tableau.a[1:], tableau.explicit[1:], strict=True)):
-            known = combine_flat(row, stages.slopes, stiff.x)
-            base = stiff.x + size * (known + combine_flat(push_row, pushes, stiff.x))
-            stages = self.solve_stage(stiff, system, clock, h, i + 1, base, stages)
-            t = clock.hi + (clock.lo + tableau.c[i + 1] * h)
-            pushes.append(nonstiff.f(t, base + system.c * stages.slopes[-1]))
-        stages = stages._replace(
-            slopes=[k + push for k, push in zip(stages.slopes, pushes, strict=True)]
-        )
-        x1 = stiff.x + size * combine_flat(tableau.b, stages.slopes, stiff.x)
-        error = size * combine_flat(tableau.b_error, stages.slopes, stiff.x)
-        return finish_step(stiff, x1, error, stages, None)
+        stiff, nonstiff = (flatten(part, y, norm) for part in (field.stiff, field.nonstiff))
+        stages = self.solve_stages(stiff, nonstiff.f, clock, h, stiff.f(clock.hi, stiff.x))
+        slopes = stages.slopes + stages.pushes
+        x1 = stiff.x + h.astype(stiff.x.dtype) * combine_flat(self.tableau.b, slopes, stiff.x)
+        return self.finish(stiff, h, slopes, x1, stages)._replace(state=None)

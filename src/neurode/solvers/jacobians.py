@@ -47,6 +47,10 @@ class Jacobian(abc.ABC):
     def solve_transposed(self, factors: Any, operator: Operator, b: jax.Array) -> jax.Array:
         """x with (I - c J)^T x = b; `operator` is x -> (I - c J)^T x."""
 
+    @abc.abstractmethod
+    def bound(self, f: FlatField, jacobian: Any) -> Scalar:
+        """About the largest |eigenvalue| of J; not much less."""
+
     def operator(self, f: FlatField, jacobian: Any, c: Scalar) -> Operator:
         """x -> (I - c J) x, as `solve` may need it."""
         del f, jacobian, c
@@ -118,6 +122,11 @@ class Dense(Jacobian):
         )
         return jnp.zeros_like(b).at[permutation].set(column[:, 0])
 
+    def bound(self, f: FlatField, jacobian: jax.Array) -> Scalar:
+        """The largest sum of a row (the norm that belongs to the maximum norm)."""
+        del f
+        return jnp.max(jnp.sum(jnp.abs(jacobian), axis=1))
+
 
 @dataclass(frozen=True)
 class Banded(Jacobian):
@@ -184,6 +193,11 @@ class Banded(Jacobian):
         transpose = jax.linear_transpose(lambda b: solve_banded(factors, b), b)
         return transpose(b)[0]
 
+    def bound(self, f: FlatField, jacobian: jax.Array) -> Scalar:
+        """The largest sum of a column (the norm that belongs to the sum norm)."""
+        del f
+        return jnp.max(jnp.sum(jnp.abs(jacobian), axis=0))
+
 
 @dataclass(frozen=True)
 class MatrixFree(Jacobian):
@@ -236,6 +250,17 @@ class MatrixFree(Jacobian):
     def solve_transposed(self, factors: None, operator: Operator, b: jax.Array) -> jax.Array:
         """By GMRES, with the transposed operator."""
         return self.solve(factors, operator, b)
+
+    def bound(self, f: FlatField, jacobian: tuple) -> Scalar:
+        """By four steps of the power method, from a vector of alternating signs."""
+        t, x = jacobian
+        _, push = jax.linearize(lambda x: f(t, x), x)
+        v = jnp.where(jnp.arange(x.size) % 2 == 0, 1, -1).astype(x.dtype)
+        size = jnp.ones((), x.dtype)
+        for _ in range(4):
+            v = push(v / jnp.where(size == 0, 1, size))
+            size = jnp.linalg.norm(v)
+        return size
 
     def operator(self, f: FlatField, jacobian: tuple, c: Scalar) -> Operator:
         """By forward derivatives at the point."""

@@ -49,6 +49,7 @@ def iterate(
     guess: jax.Array,
     rate: Scalar,
     max_iterations: int = MAX_ITERATIONS,
+    small: float = SMALL,
 ) -> Newton:
     """k with residual(k) = f(t, base + c k) - k = 0; a lane that is done stays as it is.
 
@@ -63,6 +64,7 @@ def iterate(
         guess: where to start.
         rate: a rate of convergence observed earlier, for the first iteration.
         max_iterations: when to give up.
+        small: the part of the tolerance that the remaining error may have.
     """
     floor = flat.norm(10 * jnp.finfo(flat.x.dtype).eps * flat.x)
 
@@ -77,8 +79,8 @@ def iterate(
         rate = jnp.where(first, state.rate, observed)
         left = size * rate / jnp.maximum(1 - rate, 1e-3)
         remaining = max_iterations - 1 - state.count
-        hopeless = ~first & ((rate >= 1) | (left * rate**remaining > SMALL))
-        is_solved = (left <= SMALL) | (size <= floor)
+        hopeless = ~first & ((rate >= 1) | (left * rate**remaining > small))
+        is_solved = (left <= small) | (size <= floor)
         new = Newton(
             slope=state.slope + change,
             count=state.count + 1,
@@ -105,6 +107,8 @@ def solve_stage(
     c: Scalar,
     guess: jax.Array,
     rate: Scalar,
+    max_iterations: int = MAX_ITERATIONS,
+    small: float = SMALL,
 ) -> Stage:
     """k = f(t, base + c k), differentiable: by the implicit function theorem, not the iterations.
 
@@ -120,6 +124,8 @@ def solve_stage(
         c: h times the diagonal coefficient.
         guess: a first approximation of k.
         rate: an observed rate of convergence.
+        max_iterations: when to give up.
+        small: the part of the tolerance that the remaining error may have.
     """
 
     def residual(k):
@@ -127,8 +133,9 @@ def solve_stage(
 
     def solve(residual, guess):
         done = iterate(
-            residual, lambda b: jacobian.solve(factors, approximate, b), flat, c, guess, rate
-        )
+            residual, lambda b: jacobian.solve(factors, approximate, b), flat, c, guess, rate,
+            max_iterations, small,
+        )  # fmt: skip
         return done.slope, (done.count, done.rate, done.is_solved)
 
     def tangent_solve(linear, b):

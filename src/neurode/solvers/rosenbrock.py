@@ -71,7 +71,10 @@ class RosenbrockSolver(ImplicitSolver):
             stages.append(solve(tableau.gamma * (slope + combine_flat(coupling, stages, x))))
         x1 = x + size * combine_flat(tableau.b, stages, x)
         error = size * combine_flat(tableau.b_error, stages, x)
-        return Step(unflatten(x1), (unflatten(error),), None, tuple(stages), jacobians=1)
+        return Step(
+            unflatten(x1), (unflatten(error),), None, tuple(stages), jacobians=1,
+            bound=self.jacobian.bound(f, jacobian),
+        )  # fmt: skip
 
     def error_norm(self, errors: tuple[State, ...], norm: Callable[[State], Scalar]) -> Scalar:
         """The norm of the estimate."""

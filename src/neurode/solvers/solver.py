@@ -35,6 +35,8 @@ class Step(NamedTuple):
     """Jacobians that were evaluated."""
     is_unsolved: Any = None
     """Whether the equations of an implicit step could not be solved; None: there are none."""
+    bound: Any = None
+    """A bound of the largest eigenvalue of the Jacobian, where one was evaluated."""
 
 
 class Verdict(NamedTuple):
@@ -115,8 +117,9 @@ class Solver(abc.ABC):
         error = self.error_norm(step.errors, norm)
         return Verdict(error, self.error_order, step.state, step.retry)
 
-    def slope(self, state: Any) -> State | None:
+    def slope(self, state: Any, y: State) -> State | None:
         """f(t, y) where `start` has evaluated it, else None."""
+        del y
         return state if self.evaluations.start else None
 
     def check(self, field: VectorField, y: State) -> None:
