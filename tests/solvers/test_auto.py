@@ -51,7 +51,7 @@ def test_gradients_through_a_switch(x64, gradient):
     found, jacobians = jit(jax.grad(lambda y: last(y, solver, gradient, 1e-7), has_aux=True))(0.7)
     assert jacobians > 0
     expected = jit(jax.grad(lambda y: last(y, nd.Rodas5P(), nd.Checkpointed(), 1e-10)[0]))(0.7)
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert found == pytest.approx(float(expected), rel=1e-5)
     assert np.isfinite(found)
 
 

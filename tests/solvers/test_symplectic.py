@@ -16,7 +16,7 @@ DRIVEN = nd.Hamiltonian(
     lambda t, p, k: p * (1 + 0.3 * jnp.sin(t)), lambda t, q, k: k * (1 + 0.2 * t) * jnp.sin(q)
 )
 KEPLER = nd.Hamiltonian(lambda t, p: p, lambda t, q: q / jnp.sum(q**2) ** 1.5)
-START = (jnp.array([0.5, 0.0]), jnp.array([0.0, np.sqrt(3.0)]))  # eccentricity 1/2, period 2 pi
+START = (np.array([0.5, 0.0]), np.array([0.0, np.sqrt(3.0)]))  # eccentricity 1/2, period 2 pi
 
 
 def energy(y):
@@ -65,7 +65,7 @@ def test_gradients(x64, gradient):
         return sol.ys[0][1] + sol.ys[1][-1]
 
     found = jit(jax.grad(last))(1.3)
-    assert found == pytest.approx((last(1.3 + 1e-5) - last(1.3 - 1e-5)) / 2e-5, rel=1e-7)
+    assert_allclose(found, (last(1.3 + 1e-5) - last(1.3 - 1e-5)) / 2e-5, rtol=1e-7)
 
 
 def test_any_solver_takes_a_hamiltonian(x64):
@@ -75,7 +75,7 @@ def test_any_solver_takes_a_hamiltonian(x64):
 
 REFUSALS = {
     "plain field": ({"f": lambda t, y: y}, TypeError, r"f=nd\.Hamiltonian\(dH_dp, dH_dq\)"),
-    "one array": ({"y0": jnp.ones(4)}, TypeError, r"tuple \(q, p\).*y0=\(q0, p0\)"),
+    "one array": ({"y0": np.ones(4)}, TypeError, r"tuple \(q, p\).*y0=\(q0, p0\)"),
     "no fixed steps": ({"stepsize": nd.IController()}, ValueError, r"ConstantSteps\(n\)"),
     "Backsolve": ({"gradient": nd.Backsolve()}, ValueError, r"Hamiltonians only.*Checkpointed"),
     "wrong shape": (

@@ -176,7 +176,7 @@ class BDF(ImplicitSolver):
             jnp.full_like(norm(y), 0.5), _ITERATIONS, _SMALL,
         )  # fmt: skip
         change = c * stage.slope - push / alpha
-        rows, errors = update(rows, change, q)
+        rows, errors = update(rows, change, q, state.is_new)
         x1 = jnp.where(stage.is_solved, predicted + change, jnp.nan)
         new = state._replace(
             history=Differences(rows, h),
@@ -280,10 +280,12 @@ def rescale(history: Differences, h: Scalar, order: jax.Array) -> jax.Array:
     return jnp.where(is_used, change, jnp.eye(_ROWS, dtype=change.dtype)) @ history.rows
 
 
-def update(rows: jax.Array, change: jax.Array, q: jax.Array) -> tuple[jax.Array, tuple]:
+def update(
+    rows: jax.Array, change: jax.Array, q: jax.Array, is_new: jax.Array
+) -> tuple[jax.Array, tuple]:
     """The differences one step later, and the errors of orders q, q - 1 and q + 1."""
     number = jnp.arange(_ROWS)[:, None]
-    beyond = change - rows[q + 1]
+    beyond = jnp.where(is_new, 0, change - rows[q + 1])
     raised = jnp.where(number == q + 1, change, jnp.where(number <= q, rows, 0))
     sums = jnp.cumsum(raised[::-1], axis=0)[::-1]
     rows = jnp.where(number <= q + 1, sums, jnp.where(number == q + 2, beyond, rows))
