@@ -227,6 +227,8 @@ class _Loop:
             decision = controller.decide(jnp.zeros_like(h), carry.h, 1, carry.controller_state)
             status = jnp.where(is_finite, carry.status, self.reason(step))
             verdict = Verdict(jnp.zeros_like(h), 1, step.state, step.retry)
+            if problem.solver.error_order is not None:  # it may still choose its order
+                verdict = problem.solver.judge(step, problem.error_norm(carry.y, step.y))
             return verdict, is_finite, decision.next_step, decision.state, status
         # 0 * y is NaN where the new state is not finite: no further pass over y is needed.
         spoiled = tuple(add(error, scale(0, step.y)) for error in step.errors)

@@ -244,7 +244,8 @@ class BDF(ImplicitSolver):
         accepted = state._replace(
             order=jnp.where(is_ripe, q + change, q),
             num_equal=jnp.where(is_ripe & (change != 0), 0, state.num_equal),
-            wants_jacobian=jnp.asarray(False),
+            # Newton was at its limit: the next step might fail with this Jacobian.
+            wants_jacobian=step.evals >= _ITERATIONS,
         )
         return Verdict(same, q + 1, accepted, step.retry, factor)
 
