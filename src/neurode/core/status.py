@@ -29,7 +29,8 @@ _SENTENCES = {
     Status.SUCCESS: "the solve reached the last time",
     Status.MAX_STEPS: (
         "the budget of steps was used up before the last time was reached; try a larger max_steps, "
-        "a looser rtol/atol, a solver of higher order, or a stiff solver if the problem is stiff"
+        "a looser rtol/atol, a solver of higher order, or solver=nd.AutoSwitch() if the problem "
+        "may be stiff"
     ),
     Status.STEP_UNDERFLOW: (
         "the step size shrank below what the time can resolve; the solution may blow up or f may "

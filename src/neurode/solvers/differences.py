@@ -119,7 +119,8 @@ def powers(shares: jax.Array, terms: State) -> tuple[State, ...]:
         raised = jnp.concatenate([jnp.zeros_like(last[:1]), last[:-1]])
         rows.append((1 - shares[i]) * last + shares[i] * raised)
     matrix = jnp.stack(rows, axis=1) / jnp.arange(1, count + 1, dtype=shares.dtype)[:, None]
-    return tuple(weighted(row, terms) for row in matrix)
+    stacked = tree_map(lambda x: jnp.tensordot(matrix.astype(x.dtype), x, 1), terms)
+    return tuple(tree_map(lambda x, m=m: x[m], stacked) for m in range(count))
 
 
 def _weigh(weights: jax.Array, rows: jax.Array) -> jax.Array:

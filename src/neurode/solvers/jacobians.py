@@ -6,7 +6,7 @@ gave. A solver holds a kind and knows nothing else of linear algebra.
 
 import abc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -50,6 +50,11 @@ class Jacobian(abc.ABC):
     @abc.abstractmethod
     def bound(self, f: FlatField, jacobian: Any) -> Scalar:
         """About the largest |eigenvalue| of J; not much less."""
+
+    def sharpened(self, dtype: Any) -> "Jacobian":
+        """The same, for systems whose solution is used as it is and not iterated upon."""
+        del dtype
+        return self
 
     def operator(self, f: FlatField, jacobian: Any, c: Scalar) -> Operator:
         """x -> (I - c J) x, as `solve` may need it."""
@@ -206,7 +211,8 @@ class MatrixFree(Jacobian):
     For large systems without a band, such as PDEs in two dimensions.
 
     Args:
-        rtol: the relative residual at which GMRES stops.
+        rtol: the relative residual at which GMRES stops inside Newton's iteration. Rosenbrock
+            stages and derivatives, which nothing corrects afterwards, take a millionth of it.
         restart: how many directions are kept, of the size of the state each.
         max_steps: the largest number of iterations.
 
@@ -239,13 +245,21 @@ class MatrixFree(Jacobian):
         del jacobian, c
 
     def solve(self, factors: None, operator: Operator, b: jax.Array) -> jax.Array:
-        """By GMRES."""
+        """By GMRES; NaN, so that the step is cut, where it did not get near the solution."""
         del factors
+        size = jnp.linalg.norm(b)
+        is_zero = size == 0
         matrix = lx.FunctionLinearOperator(operator, jax.eval_shape(lambda: b))
         gmres = lx.GMRES(
             self.rtol, 0.0, restart=min(self.restart, b.size), max_steps=self.max_steps
         )
-        return lx.linear_solve(matrix, b, gmres, throw=False).value
+        x = lx.linear_solve(matrix, jnp.where(is_zero, 1, b), gmres, throw=False).value
+        is_near = jnp.linalg.norm(operator(x) - b) <= 10 * self.rtol * size
+        return jnp.where(is_zero, 0, jnp.where(is_near, x, jnp.nan))
+
+    def sharpened(self, dtype: Any) -> "MatrixFree":
+        """A millionth of the residual, if the dtype can show it."""
+        return replace(self, rtol=max(1e-6 * self.rtol, 100 * float(jnp.finfo(dtype).eps)))
 
     def solve_transposed(self, factors: None, operator: Operator, b: jax.Array) -> jax.Array:
         """By GMRES, with the transposed operator."""

@@ -1,6 +1,5 @@
 """Simplified Newton iteration for one implicit stage, and the stage's exact derivative."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -11,7 +10,7 @@ from ..core.lanes import while_any
 from ..core.trees import select
 from ..core.types import Scalar
 from .implicit import Flat
-from .jacobians import Jacobian, MatrixFree, Operator
+from .jacobians import Jacobian, Operator
 
 MAX_ITERATIONS = 10
 SMALL = 1e-2
@@ -151,14 +150,7 @@ def solve_stage(
 
 def exact_solve(jacobian: Jacobian, operator: Operator, b: jax.Array) -> jax.Array:
     """x with operator(x) = b for a linear operator I - c J with J of this kind; transposable."""
-    if isinstance(jacobian, MatrixFree):
-        # A derivative must be better than a step of Newton's.
-        eps = float(jnp.finfo(b.dtype).eps)
-        jacobian = replace(jacobian, rtol=10 * eps, max_steps=4 * jacobian.max_steps)
-        factors = None
-    else:
-        shape = jnp.zeros_like(b)
-        # I - operator = c J is differentiated like any field; c = 1 then.
-        matrix = jacobian.evaluate(lambda t, x: x - operator(x), jnp.zeros(()), shape)
-        factors = jacobian.factorise(matrix, jnp.ones((), b.dtype))
-    return jacobian.differentiable_solve(factors, operator)(b)
+    # I - operator = c J is differentiated like any field; c = 1 then.
+    matrix = jacobian.evaluate(lambda t, x: x - operator(x), jnp.zeros(()), jnp.zeros_like(b))
+    factors = jacobian.factorise(matrix, jnp.ones((), b.dtype))
+    return jacobian.sharpened(b.dtype).differentiable_solve(factors, operator)(b)

@@ -60,7 +60,9 @@ class RosenbrockSolver(ImplicitSolver):
         c = tableau.gamma * size
         jacobian = lax.stop_gradient(self.jacobian.evaluate(f, t, x))
         factors = self.jacobian.factorise(jacobian, lax.stop_gradient(c))
-        solve = self.jacobian.differentiable_solve(factors, implicit_operator(f, t, x, c))
+        solve = self.jacobian.sharpened(x.dtype).differentiable_solve(
+            factors, implicit_operator(f, t, x, c)
+        )
         slope_in_time = jax.jvp(lambda t: f(t, x), (t,), (jnp.ones_like(t),))[1]
         stages: list[jax.Array] = []
         for row, coupling, node, d in zip(
