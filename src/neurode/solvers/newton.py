@@ -135,7 +135,9 @@ def solve_stage(
             residual, lambda b: jacobian.solve(factors, approximate, b), flat, c, guess, rate,
             max_iterations, small,
         )  # fmt: skip
-        return done.slope, (done.count, done.rate, done.is_solved)
+        # As floats: custom_root gives integers tangents of the wrong kind.
+        aux = (done.count, done.rate, done.is_solved)
+        return done.slope, tuple(x.astype(done.rate.dtype) for x in aux)
 
     def tangent_solve(linear, b):
         # linear(v) = -(I - c J) v, with J at the solution.
@@ -145,7 +147,8 @@ def solve_stage(
     slope, (evals, rate, is_solved) = lax.custom_root(
         residual, guess, solve, tangent_solve, has_aux=True
     )
-    return Stage(slope, evals, rate, is_solved)
+    evals, rate, is_solved = lax.stop_gradient((evals, rate, is_solved))
+    return Stage(slope, evals.astype(jnp.int32), rate, is_solved > 0)
 
 
 def exact_solve(jacobian: Jacobian, operator: Operator, b: jax.Array) -> jax.Array:
