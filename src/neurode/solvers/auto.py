@@ -21,7 +21,7 @@ NONSTIFF, STIFF = 1, 2
 # (1996), IV.2, take 3.25 for DOPRI5. A step is called stiff beyond a part of it.
 _BOUND = 3.25
 _TO_STIFF, _TO_NONSTIFF = 0.9, 0.7
-_STIFF_STEPS, _NONSTIFF_STEPS = 15, 4
+_STIFF_STEPS, _NONSTIFF_STEPS = 30, 4
 
 
 class SwitchState(NamedTuple):
@@ -29,7 +29,7 @@ class SwitchState(NamedTuple):
 
     method: jax.Array
     votes: jax.Array
-    """Consecutive steps that spoke for the other method."""
+    """Of recent steps, for the other method."""
     slope: State
     """f(t, y)."""
 
@@ -204,11 +204,14 @@ class AutoSwitch(Solver):
         return Taken(step.y, step.errors[0], slope, coefficients, evals, stiffness, is_unsolved)
 
     def vote(self, state: SwitchState, taken: Taken) -> SwitchState:
-        """The method of the next step: another after enough steps in a row have asked for it."""
+        """The method of the next step: another after enough steps have asked for it."""
         is_stiff = state.method == STIFF
         stiffness = taken.stiffness / _BOUND
         asks = jnp.where(is_stiff, stiffness < _TO_NONSTIFF, stiffness > _TO_STIFF)
-        votes = jnp.where(asks, state.votes + 1, 0)
+        # At its limit of stability an explicit method's steps swing about it: a step that does
+        # not ask takes two votes back, not all of them.
+        against = jnp.where(is_stiff, 0, jnp.maximum(state.votes - 2, 0))
+        votes = jnp.where(asks, state.votes + 1, against)
         changes = votes >= jnp.where(is_stiff, _NONSTIFF_STEPS, _STIFF_STEPS)
         method = jnp.where(changes, NONSTIFF + STIFF - state.method, state.method)
         return SwitchState(method, jnp.where(changes, 0, votes), taken.slope)
