@@ -1,9 +1,9 @@
 """The pictures of docs/guides/choose-a-solver.md: error against cost, and the drift of an energy.
 
-    python benchmarks/work_precision.py
+    python benchmarks/work_precision.py [stiff] [nonstiff] [energy]
 
 One thread, float64. Writes docs/images/work-precision-stiff.png, work-precision-nonstiff.png and
-energy-drift.png, and prints the numbers behind them.
+energy-drift.png, and prints the numbers behind them. Times are kept in .cache/work_precision.
 """
 
 import os
@@ -12,6 +12,7 @@ if __name__ == "__main__":
     THREADS = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {THREADS}".strip()
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -27,10 +28,20 @@ from scipy.integrate import ode, solve_ivp
 import neurode as nd
 from neurode.report import style
 
+CACHE = Path(__file__).parent.parent / ".cache" / "work_precision"
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 STIFF_TOLERANCES = 10.0 ** -np.arange(3, 9)
 TOLERANCES = 10.0 ** -np.arange(3, 11)
 ROLES = ("model", "second", "third", "fourth", "baseline", "data")
+
+
+def kept(name: str, measure: Any) -> dict:
+    """What was measured before, or is measured now: a run that was interrupted goes on."""
+    path = CACHE / f"{name}.json"
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(measure(name)), encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def stiff_curves(name: str) -> dict[str, list[tuple[float, float]]]:
@@ -187,7 +198,7 @@ def main() -> None:
             figure, axes = grid(2, 2)
             names = ("Robertson", "van der Pol", "HIRES", "Brusselator 1-D")
             for panel, name in zip(axes, names, strict=True):
-                draw(panel, name, stiff_curves(name), "seconds")
+                draw(panel, name, kept(name, stiff_curves), "seconds")
             axes[0].legend(fontsize=7.5)
             figure.savefig(IMAGES / "work-precision-stiff.png", dpi=140)
 
