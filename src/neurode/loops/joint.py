@@ -10,17 +10,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ..core.clock import Clock, advance, resolution, until
+from ..core.clock import Clock, advance, until
 from ..core.clock import start as start_clock
 from ..core.lanes import any_lane, while_any
 from ..core.status import RUNNING, Status
-from ..core.trees import add, all_finite, per_row, scale, select, set_row, tree_map
+from ..core.trees import all_finite, per_row, select, set_row, tree_map
 from ..core.types import Scalar, State
 from ..solvers.interpolants import evaluate
-from ..solvers.solver import Step, Verdict
+from ..solvers.solver import Step
 from ..stepping.initial import hairer_first_step
 from ..stepping.stops import Stop, next_stop
 from . import tape as tapes
+from .judging import judge, solver_state
 from .problem import ANCHORED, FREE, LAST, Entry, Problem, Recording, Trajectory
 
 
@@ -44,14 +45,27 @@ class Carry(NamedTuple):
     interpolants: Any
 
 
+class Taken(NamedTuple):
+    """An attempted step, as those who write it down want to know it."""
+
+    step: Step
+    h: Scalar
+    """Signed size."""
+    kind: jax.Array
+    alive: jax.Array
+    accept: jax.Array
+    reached: Clock
+    """The time at its end (the near side of a jump)."""
+
+
 def integrate_joint(problem: Problem, recording: Recording) -> Trajectory:
     """Integrate from ts[0] to ts[-1], or to the failure that the status names."""
-    loop = _Loop(problem, recording)
+    loop = Loop(problem, recording)
     carry = loop.run(loop.start())
     return loop.finish(carry)
 
 
-class _Loop:
+class Loop:
     """The parts of the loop, bound to a problem. Holds nothing that changes."""
 
     def __init__(self, problem: Problem, recording: Recording):
@@ -59,7 +73,7 @@ class _Loop:
         self.t0, self.t1 = problem.ts[0], problem.ts[-1]
         self.direction = jnp.where(self.t1 < self.t0, -1, 1).astype(problem.ts.dtype)
         self.span = self.direction * (self.t1 - self.t0)
-        self.has_inner_rows = problem.ts.shape[0] > 2
+        self.has_inner_rows = recording.rows and problem.ts.shape[0] > 2
         self.limits = problem.controller.limits
         self.slots = problem.max_steps if recording.slots is None else recording.slots
         self.outgrows_tape = self.slots < problem.max_steps
@@ -67,6 +81,7 @@ class _Loop:
     # -- before ------------------------------------------------------------------------------------
 
     def start(self) -> Carry:
+        """Before the first step."""
         problem, recording = self.problem, self.recording
         y0, ts = problem.y0, problem.ts
         zero = jnp.zeros((), jnp.int32)
@@ -130,6 +145,7 @@ class _Loop:
         return jnp.all(jnp.stack(checks))
 
     def first_step(self, solver_state: Any) -> Scalar:
+        """The (positive) size of the first step."""
         problem, limits = self.problem, self.limits
         controller = problem.controller
         if not controller.adaptive:
@@ -159,6 +175,7 @@ class _Loop:
         return alive & tapes.has_room(carry.tape, self.slots, carry.num_accepted)
 
     def run(self, carry: Carry) -> Carry:
+        """Step until the end, or to a failure."""
         max_steps = self.problem.max_steps
         if not self.outgrows_tape:
             return while_any(self.is_alive, self.attempt, carry)
@@ -185,14 +202,28 @@ class _Loop:
         return jnp.where(ends_there, remaining, carry.h), ends_there, stop
 
     def attempt(self, carry: Carry) -> Carry:
-        """One step, accepted or rejected; a lane that is not alive stays as it is."""
-        problem, alive = self.problem, self.is_alive(carry)
+        """One step, accepted or rejected, and written down."""
+        new, taken = self.advance(carry, self.is_alive(carry))
+        return self.record(carry, new, taken)
+
+    def advance(
+        self, carry: Carry, alive: jax.Array, verdict: jax.Array | None = None
+    ) -> tuple[Carry, Taken]:
+        """One step, accepted or rejected; a lane that is not alive stays as it is.
+
+        Args:
+            carry: where the step begins.
+            alive: whether to take it.
+            verdict: whether it was accepted, when it is taken again.
+        """
+        problem = self.problem
         h, ends_there, stop = self.plan(carry)
         step = problem.solver.step(
             problem.field, carry.clock, self.direction * h, carry.y, carry.solver_state,
             problem.step_norm(carry.y),
         )  # fmt: skip
-        verdict, accept, h_next, controller_state, status = self.judge(carry, step, h)
+        judged = judge(problem, carry, step, h, verdict)
+        accept, h_next, controller_state, status, _ = judged
         accept = accept & alive
         moved = advance(carry.clock, self.direction * h)
         clock = select(
@@ -205,7 +236,7 @@ class _Loop:
         new = carry._replace(
             clock=clock,
             y=select(accept, step.y, carry.y),
-            solver_state=self.solver_state(carry, verdict, accept, alive),
+            solver_state=solver_state(carry.solver_state, judged.verdict, accept, alive),
             h=jnp.where(alive, h_next, carry.h),
             controller_state=select(alive, controller_state, carry.controller_state),
             status=jnp.where(at_end, Status.SUCCESS, jnp.where(alive, status, carry.status)),
@@ -216,72 +247,18 @@ class _Loop:
         if problem.solver.is_implicit:
             new = new._replace(jacobians=carry.jacobians + alive * step.jacobians)
         kind = jnp.where(ends_there, jnp.where(stop.is_end, LAST, ANCHORED), FREE)
-        new = self.record(carry, new, step, self.direction * h, kind, alive, accept)
-        return self.pass_jump(new, stop, accept & ends_there)
+        taken = Taken(step, self.direction * h, kind, alive, accept, clock)
+        return self.pass_jump(new, stop, accept & ends_there), taken
 
-    def judge(self, carry: Carry, step: Step, h: Scalar) -> tuple:
-        """Whether to accept, the next step size, the controller's state and the status."""
-        problem, controller = self.problem, self.problem.controller
-        if not controller.adaptive:
-            is_finite = all_finite(step.y)
-            decision = controller.decide(jnp.zeros_like(h), carry.h, 1, carry.controller_state)
-            status = jnp.where(is_finite, carry.status, self.reason(step))
-            verdict = Verdict(jnp.zeros_like(h), 1, step.state, step.retry)
-            if problem.solver.error_order is not None:  # it may still choose its order
-                verdict = problem.solver.judge(step, problem.error_norm(carry.y, step.y))
-            return verdict, is_finite, decision.next_step, decision.state, status
-        # 0 * y is NaN where the new state is not finite: no further pass over y is needed.
-        spoiled = tuple(add(error, scale(0, step.y)) for error in step.errors)
-        verdict = problem.solver.judge(
-            step._replace(errors=spoiled), problem.error_norm(carry.y, step.y)
-        )
-        error = verdict.error
-        decision = controller.decide(error, h, verdict.order, carry.controller_state)
-        if verdict.growth is not None:
-            next_step = self.limits.clamp(h * verdict.growth.astype(h.dtype))
-            decision = decision._replace(next_step=next_step)
-        # Against a wall of NaN, steps below the time's own precision lead nowhere.
-        t = carry.clock.hi
-        wall = jnp.where(jnp.isfinite(error), 0, jnp.finfo(t.dtype).eps * jnp.abs(t))
-        smallest = jnp.maximum(resolution(t), wall)
-        is_stuck = ~decision.accept & (decision.next_step < smallest)
-        is_stuck = is_stuck | (~decision.accept & self.limits.is_smallest(h))
-        reason = jnp.where(jnp.isfinite(error), Status.STEP_UNDERFLOW, self.reason(step))
-        status = jnp.where(is_stuck, reason, carry.status)
-        return verdict, decision.accept, decision.next_step, decision.state, status
-
-    def reason(self, step: Step) -> jax.Array:
-        """Why a step is not finite."""
-        if step.is_unsolved is None:
-            return jnp.asarray(Status.NON_FINITE)
-        return jnp.where(step.is_unsolved, Status.UNSOLVED_STAGE, Status.NON_FINITE)
-
-    def solver_state(
-        self, carry: Carry, verdict: Verdict, accept: jax.Array, alive: jax.Array
-    ) -> Any:
-        """What the solver goes on with, after an accepted or a rejected step."""
-        old = carry.solver_state
-        if verdict.retry is not None:
-            old = select(alive, verdict.retry, old)
-        return select(accept, verdict.state, old)
-
-    def record(
-        self,
-        old: Carry,
-        new: Carry,
-        step: Step,
-        h: Scalar,
-        kind: jax.Array,
-        alive: jax.Array,
-        accept: jax.Array,
-    ) -> Carry:
+    def record(self, old: Carry, new: Carry, taken: Taken) -> Carry:
         """Write down what was asked for. A rejected step is overwritten by the next attempt."""
         problem, recording = self.problem, self.recording
+        step, h, alive = taken.step, taken.h, taken.alive
         dense_evals = problem.solver.evaluations.dense
         index = jnp.where(alive, old.num_accepted, problem.max_steps)
         if recording.log:
             mark = problem.solver.mark(old.solver_state)
-            entry = [*old.clock, h, kind, mark, old.next_row]
+            entry = [*old.clock, h, taken.kind, mark, old.next_row]
             entry = jnp.stack([jnp.asarray(x, h.dtype) for x in entry])
             new = new._replace(log=set_row(old.log, index, entry))
         if recording.slots is not None:
@@ -301,17 +278,16 @@ class _Loop:
             interpolant = lambda: coefficients  # noqa: E731
         if not self.has_inner_rows:
             return new
-        return self.save_rows(old, new, interpolant, h, accept)
+        return self.save_rows(old, new, interpolant, taken)
 
-    def save_rows(
-        self, old: Carry, new: Carry, interpolant: Callable, h: Scalar, accept: jax.Array
-    ) -> Carry:
+    def save_rows(self, old: Carry, new: Carry, interpolant: Callable, taken: Taken) -> Carry:
         """Interpolate at the save times that this step has passed (all but the last)."""
         problem, ts, n = self.problem, self.problem.ts, self.problem.ts.shape[0]
+        h, reached = taken.h, taken.reached
 
         def is_passed(index):
             is_inner = index < n - 1
-            return accept & is_inner & (self.direction * until(new.clock, ts[index]) <= 0)
+            return taken.accept & is_inner & (self.direction * until(reached, ts[index]) <= 0)
 
         def save_all(index, rows):
             coefficients = interpolant()
@@ -358,6 +334,7 @@ class _Loop:
     # -- after -------------------------------------------------------------------------------------
 
     def finish(self, carry: Carry) -> Trajectory:
+        """What the loop hands back."""
         problem = self.problem
         n = len(problem.ts)
         status = jnp.where(carry.status == RUNNING, Status.MAX_STEPS, carry.status)
@@ -390,6 +367,7 @@ class _Loop:
         )
 
     def count_evals(self, carry: Carry) -> jax.Array:
+        """The number of evaluations of f."""
         evals = self.problem.solver.evaluations
         start = evals.start
         asks_first_step = self.problem.first_step is None and self.limits.first_step is None

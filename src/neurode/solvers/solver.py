@@ -78,6 +78,11 @@ class Solver(abc.ABC):
     """Why the method cannot solve the adjoint equations backwards in time; None if it can."""
 
     @property
+    def suits_lanes(self) -> bool:
+        """Whether the lane engine takes it; the others run under `jax.vmap` step by step."""
+        return self.is_one_step and not self.is_implicit
+
+    @property
     @abc.abstractmethod
     def order(self) -> int:
         """The order of convergence."""
