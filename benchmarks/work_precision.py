@@ -149,7 +149,9 @@ def energy_drift(axes: Any) -> None:
     periods, per_period = 1000, 100
     planet = nd.Hamiltonian(lambda t, p: p, lambda t, q: q / jnp.sum(q**2) ** 1.5)
     start = (np.array([0.5, 0.0]), np.array([0.0, np.sqrt(3.0)]))
-    ts = 2 * np.pi * np.unique(np.round(np.geomspace(1, periods, 60)))
+    ends = np.unique(np.round(np.geomspace(1, periods, 40)))
+    part = np.arange(-15, 1) / 16  # the energy is looked at all along a revolution
+    ts = 2 * np.pi * (ends[:, None] + part).reshape(-1)
     ts = np.concatenate([[0.0], ts])
 
     def energy(y):
@@ -168,15 +170,16 @@ def energy_drift(axes: Any) -> None:
             planet, start, ts, solver=solver, stepsize=stepsize, rtol=1e-6, atol=1e-6,
             max_steps=10**6, gradient=nd.Backsolve(solver=nd.Tsit5()),
         )  # fmt: skip
-        drift = np.abs(np.asarray(jax.vmap(energy)(sol.ys)) / at_start - 1)[1:]
+        change = np.abs(np.asarray(jax.vmap(energy)(sol.ys)) / at_start - 1)[1:]
+        drift = change.reshape(ends.size, -1).max(axis=1)
         evals = int(sol.stats.num_f_evals) / periods
         axes.loglog(
-            ts[1:] / (2 * np.pi), drift.clip(1e-15), color=style.COLOURS[role],
+            ends, drift.clip(1e-15), color=style.COLOURS[role],
             linestyle=style.LINES[role], label=f"{label} ({evals:.0f} evaluations per period)",
         )  # fmt: skip
         print("energy", label, f"{drift[0]:.1e} {drift.max():.1e} {drift[-1]:.1e} nfe {evals:.0f}")
     axes.set_xlabel("periods")
-    axes.set_ylabel("relative change of the energy")
+    axes.set_ylabel("largest relative error of the energy")
     axes.legend(fontsize=7.5)
 
 

@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ..core.clock import Clock
 from ..core.types import Scalar, State, VectorField
 from .implicit import ImplicitSolver, combine_flat, flatten
-from .jacobians import implicit_operator
+from .jacobians import Dense, implicit_operator
 from .solver import Evaluations, Step
 from .tableaus import rosenbrock
 from .tableaus.rosenbrock import RosenbrockTableau
@@ -41,6 +42,17 @@ class RosenbrockSolver(ImplicitSolver):
         """One evaluation of f per stage; those for the Jacobian are counted as Jacobians."""
         return Evaluations(0, len(self.tableau.b), 0)
 
+    def rows(self, dtype: Any) -> tuple[jax.Array, ...]:
+        """a, C, c and d for each stage, the first two padded with zeros."""
+        tableau, stages = self.tableau, len(self.tableau.b)
+
+        def padded(rows):
+            full = [[*row, *[0.0] * (stages - len(row))] for row in rows]
+            return jnp.asarray(np.array(full), dtype)
+
+        c, d = (jnp.asarray(np.array(x), dtype) for x in (tableau.c, tableau.d))
+        return padded(tableau.a), padded(tableau.coupling), c, d
+
     def start(self, field: VectorField, t: Scalar, y: State) -> None:
         """Nothing is carried from step to step."""
 
@@ -64,13 +76,21 @@ class RosenbrockSolver(ImplicitSolver):
             factors, implicit_operator(f, t, x, c)
         )
         slope_in_time = jax.jvp(lambda t: f(t, x), (t,), (jnp.ones_like(t),))[1]
-        stages: list[jax.Array] = []
-        for row, coupling, node, d in zip(
-            tableau.a, tableau.coupling, tableau.c, tableau.d, strict=True
-        ):
-            argument = x + size * combine_flat(row, stages, x) if row else x
-            slope = f(t + (clock.lo + node * h), argument) + d * size * slope_in_time
-            stages.append(solve(tableau.gamma * (slope + combine_flat(coupling, stages, x))))
+        count = len(tableau.b)
+
+        def advance(stages: jax.Array, row: tuple) -> tuple[jax.Array, None]:
+            number, a, coupling, node, d = row
+            time = t + (clock.lo + node.astype(h.dtype) * h)
+            slope = f(time, x + size * (a @ stages)) + d * size * slope_in_time
+            stage = solve(tableau.gamma * (slope + coupling @ stages))
+            return stages.at[number].set(stage), None
+
+        # Unrolled where a stage is little; banded and matrix-free solves would take minutes to
+        # compile, eight times over.
+        rows = (jnp.arange(count), *self.rows(x.dtype))
+        unroll = count if isinstance(self.jacobian, Dense) else 1
+        blank = jnp.zeros((count, x.size), x.dtype)
+        stages = lax.scan(advance, blank, rows, unroll=unroll)[0]
         x1 = x + size * combine_flat(tableau.b, stages, x)
         error = size * combine_flat(tableau.b_error, stages, x)
         return Step(
