@@ -104,6 +104,7 @@ def transport(
     trace: Trace = ExactTrace(),  # noqa: B008
     context: Float[Array, "*rows c"] | None = None,
     key: Key[Array, ""] | None = None,
+    tolerance: Any = None,
     probe: Any = None,
     throw: bool = True,
 ) -> Transported:
@@ -121,6 +122,8 @@ def transport(
         trace: how the divergence is computed.
         context: what the field is conditioned on.
         key: of an estimated trace's noise; it may be left out for an exact one.
+        tolerance: relative and absolute, in place of that of the options; it may be traced, so
+            that one program serves many.
         probe: see `solve`.
         throw: see `solve`.
     """
@@ -131,8 +134,8 @@ def transport(
         (z, jnp.zeros(z.shape[:-1], z.dtype)),
         jnp.asarray(ts, z.dtype),
         solver=options.solver,
-        rtol=options.rtol,
-        atol=options.atol,
+        rtol=options.rtol if tolerance is None else tolerance,
+        atol=options.atol if tolerance is None else tolerance,
         max_steps=options.max_steps,
         gradient=options.gradient,
         probe=probe,
@@ -153,7 +156,7 @@ def log_density(
         flow: the flow.
         x: the rows, at t = 1.
         options: how to solve.
-        **how: as `transport`: trace, context, key, probe, throw.
+        **how: as `transport`: trace, context, key, tolerance, probe, throw.
     """
     back = transport(flow.field, x, (1.0, 0.0), options, **how)
     # The divergence integrated from 1 to 0 is minus that from 0 to 1.
@@ -206,7 +209,7 @@ class ReverseKL(eqx.Module):
     def __call__(
         self, model: Flow, batch: Any, key: Key[Array, ""], probe: Float[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
-        """The loss."""
+        """The loss; "spread" is the root mean square of the samples."""
         del batch
         for_base, for_trace = jax.random.split(key)
         z = model.base.sample(for_base, (self.samples, self.size), jnp.result_type(float))
@@ -214,4 +217,5 @@ class ReverseKL(eqx.Module):
         moved = transport(model.field, z, (0.0, 1.0), self.options, **how)
         log_q = model.base.log_prob(z) - moved.change
         loss = jnp.mean(log_q - jax.vmap(self.log_unnormalised)(moved.z))
-        return loss, {"nfe_forward": moved.stats.num_f_evals}
+        spread = jnp.sqrt(jnp.mean(jax.lax.stop_gradient(moved.z) ** 2))
+        return loss, {"nfe_forward": moved.stats.num_f_evals, "spread": spread}

@@ -160,9 +160,7 @@ def solve_options(config: Config) -> SolveOptions:
     )
 
 
-def _measure(
-    config: Config, kind: str, energy: Energy, log_z: float, result: FitResult
-) -> Trained:
+def _measure(config: Config, kind: str, energy: Energy, log_z: float, result: FitResult) -> Trained:
     """KL(q || p) by fresh samples, with its standard error, and a picture of q."""
     key = jax.random.fold_in(jax.random.key(config.seed), 1_000_003)
     options = solve_options(config)
@@ -208,9 +206,7 @@ def _collect(config: Config, found: dict[tuple[str, int, int], Trained]) -> Find
         values[f"{kind} {letter}={width} target {target}", "kl"] = Value(trained.kl, note=note)
         skipped += trained.skipped
     for target in config.targets:
-        wins = [
-            found["CNF", w, target].kl < found["NF", w, target].kl for w in config.widths
-        ]
+        wins = [found["CNF", w, target].kl < found["NF", w, target].kl for w in config.widths]
         losses.append(f"target {target}: CNF below NF at {sum(wins)} of {len(wins)} widths")
     return Findings(
         values=values,

@@ -39,9 +39,7 @@ class PlanarFlow(eqx.Module):
         self.u = 0.1 * jax.random.normal(for_u, (layers, size))
         self.b = 0.1 * jax.random.normal(for_b, (layers,))
 
-    def __call__(
-        self, z: Float[Array, "n d"]
-    ) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    def __call__(self, z: Float[Array, "n d"]) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
         """The rows after all layers, and log |det| of the Jacobian of the map."""
         product = jnp.sum(self.w * self.u, axis=1, keepdims=True)
         shift = jax.nn.softplus(product) - 1 - product
