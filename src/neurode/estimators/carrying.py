@@ -1,6 +1,6 @@
 """Rows carried along a fitted flow, each with steps of its own, in few compiled programs."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -9,9 +9,11 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from neurode.core.status import SolveError, Status
+from neurode.estimators.columns import Columns
 from neurode.models import Flow, SolveOptions, transport
 from neurode.nn import ExactTrace, Trace
 
+_FARTHEST = 1e30  # standard deviations; single precision ends at 3e38
 _SMALLEST, _LARGEST = 16, 16_384  # rows of a program: powers of two, so that there are few
 
 
@@ -74,6 +76,57 @@ def carry(
     if not parts:
         return Carried(z, np.zeros(0), np.zeros(0))
     return Carried(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def score_rows(
+    flow: Flow,
+    columns: Columns,
+    x: np.ndarray,
+    options: SolveOptions,
+    dtype: str,
+    *,
+    u: Any = 0.5,
+    context: np.ndarray | None = None,
+    **how: Any,
+) -> np.ndarray:
+    """The log-density of rows in a table's own units, [n]; -inf outside its bounds.
+
+    Args:
+        flow: the flow.
+        columns: between the table's units and those of the flow.
+        x: rows [n, d], finite.
+        options: how to solve.
+        dtype: of the flow's arrays.
+        u: what is added to whole numbers.
+        context: [n, c], or None.
+        **how: as `carry`: trace, key.
+
+    Raises:
+        SolveError: a row could not be carried.
+    """
+    y, slopes = columns.forward(x, u)
+    # What overflows the flow's own precision has a density that underflows it.
+    can_go = np.isfinite(slopes) & (np.abs(y).max(axis=1) < _FARTHEST)
+    found = np.full(len(x), -np.inf)
+    rows = None if context is None else context[can_go]
+    back = carry(flow, y[can_go], (1.0, 0.0), options, dtype, context=rows, **how)
+    found[can_go] = back.log_base + back.change + slopes[can_go]
+    return found
+
+
+def draw_base(flow: Flow, n: int, d: int, key: Key[Array, ""], dtype: str) -> np.ndarray:
+    """Draw n rows of the base, in double precision, [n, d]."""
+    with jax.enable_x64(dtype == "float64"):
+        return np.asarray(flow.base.sample(key, (n, d), dtype), np.float64)
+
+
+def round_trip(
+    flow: Flow, y: np.ndarray, options: SolveOptions, dtype: str, context: np.ndarray | None
+) -> float:
+    """The largest error of rows that go to the base and back, in the flow's units."""
+    z = carry(flow, y, (1.0, 0.0), options, dtype, context=context).z
+    back = carry(flow, z, (0.0, 1.0), options, dtype, context=context).z
+    return float(np.abs(back - y).max())
 
 
 @eqx.filter_jit

@@ -14,6 +14,7 @@ from neurode.estimators.estimator import SettingError
 
 _SAME = 1 - 1e-10  # a correlation above it is that of one column written twice
 _HEAVY = 20.0  # excess kurtosis: 6 is that of a Laplace distribution
+_NODES = 32  # at which the density is taken for the probability of whole numbers
 _NORMAL_IQR = 1.3489795  # interquartile range of a standard normal
 
 
@@ -164,6 +165,20 @@ def check_rows(x: np.ndarray, names: Sequence[str], what: str = "X") -> None:
             f"{what}, row {row}, column {quote(names[column])}: {x[row, column]} is not a finite "
             f"number{more}; fill it in or drop the row"
         )
+
+
+def dequantisation_nodes(d: int) -> np.ndarray:
+    """Points that fill the unit cube evenly, [nodes, d]: an additive recurrence.
+
+    The mean of a density over them is the probability of a row of whole numbers.
+
+    Source: M. Roberts (2018), "The unreasonable effectiveness of quasirandom sequences".
+    """
+    root = 2.0
+    for _ in range(50):
+        root = (1 + root) ** (1 / (d + 1))
+    steps = root ** -np.arange(1.0, d + 1)
+    return (0.5 + np.arange(_NODES)[:, None] * steps) % 1
 
 
 def check_sample(x: np.ndarray, columns: Columns, base: str) -> None:

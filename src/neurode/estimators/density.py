@@ -10,11 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurode.data import DataError
-from neurode.estimators.carrying import carry
-from neurode.estimators.columns import check_rows, check_sample, fit_columns
-from neurode.estimators.estimator import Estimator, SettingError
+from neurode.estimators.carrying import carry, draw_base, round_trip, score_rows
+from neurode.estimators.columns import (
+    Columns,
+    check_rows,
+    check_sample,
+    dequantisation_nodes,
+    fit_columns,
+)
+from neurode.estimators.context import Context
+from neurode.estimators.estimator import Estimator, check_choice, check_number
 from neurode.estimators.flow_files import write_flow
-from neurode.estimators.flow_settings import check_flow_settings, read_hidden
+from neurode.estimators.flow_settings import TRACES, check_flow_settings, read_hidden
 from neurode.estimators.flow_training import (
     Schedule,
     count_skipped,
@@ -23,15 +30,15 @@ from neurode.estimators.flow_training import (
     smoothing_width,
     train_flow,
 )
-from neurode.estimators.tables import read_context, read_table_rows
+from neurode.estimators.tables import read_table_rows
 from neurode.gradients import Backsolve
 from neurode.gradients.gradient import GradientStrategy
 from neurode.models import FlowLikelihood, SolveOptions
 from neurode.nn import ExactTrace, Hutchinson, Trace
 from neurode.solvers import Tsit5
 from neurode.solvers.solver import Solver
+from neurode.training import FitResult
 
-_NODES = 32  # at which the density is taken for the probability of whole numbers
 _CHECKED = 1000  # rows that go there and back after a fit
 _SCORE_TIGHTER = 0.1  # tolerance of scores and samples, as a share of that of training
 _SCORE_STEPS = 4096
@@ -174,51 +181,22 @@ class ContinuousFlow(Estimator):
             robust=self.base == "student",
         )
         check_sample(x, columns, self.base)
-        self._fit_context(context, len(x))
-        key = self._key()
-        for_field, for_batches, for_fit = jax.random.split(key, 3)
-        d = len(names)
-        flow = make_flow(
-            self.field,
-            d,
-            len(self.context_centre_),
-            hidden=read_hidden(self.hidden, self.field),
-            activation=self.activation,
-            base=self.base,
-            key=for_field,
-        )
-        smoothing = smoothing_width(len(x), d) if self.smoothing is None else self.smoothing
-        scaled = self._scale_context(context, len(x))
-        batches = make_batches(x, columns, scaled, self.batch_size, float(smoothing), for_batches)
-        options = SolveOptions(
-            self.solver, float(self.rtol), float(self.atol), int(self.max_steps), self.gradient
-        )
-        result = train_flow(
-            FlowLikelihood(options, self._training_trace(d)),
-            flow,
-            batches,
-            Schedule(int(self.steps), float(self.learning_rate), float(self.weight_decay)),
-            max_steps=self.max_steps,
-            evaluations=self.solver.evaluations.step,
-            key=for_fit,
-            config=self._config(),
-            run=run,
-            resume=resume,
-            progress=self.progress,
-        )
+        self.context_ = Context.fit(context, len(x))
+        scaled = self.context_.apply(context, len(x))
+        result = self._train(x, columns, scaled, run, resume)
         self.flow_, self.columns_ = result.model, columns
         self.dtype_ = np.dtype(jnp.result_type(float)).name
-        self.names_, self.n_features_in_ = tuple(names), d
+        self.names_, self.n_features_in_ = tuple(names), len(names)
         # From the flow's units to the table's: the mean log-Jacobian of the rows.
         slopes = columns.forward(x)[1]
         self.history_ = result.history | {"loss": result.history["loss"] - slopes.mean()}
-        self.round_trip_error_ = self._round_trip(x[:_CHECKED], scaled)
+        y, rows = columns.forward(x[:_CHECKED])[0], None if scaled is None else scaled[:_CHECKED]
+        self.round_trip_error_ = round_trip(self.flow_, y, self._options(), self.dtype_, rows)
         self.stats_ = {
             "seconds": time.monotonic() - began,
             "steps": result.steps_done,
             "skipped": count_skipped(result.history),
             "rows": len(x),
-            "smoothing": float(smoothing),
             "interrupted": result.interrupted,
         }
         return self
@@ -244,16 +222,20 @@ class ContinuousFlow(Estimator):
         """
         self._check_fitted()
         x = self._read(X)
-        scaled = self._scale_context(context, len(x))
+        scaled = self.context_.apply(context, len(x))
+        check_choice("trace", trace, TRACES)
         estimate = ExactTrace() if trace == "exact" else Hutchinson(trace)
         key = self._key() if random_state == 0 else jax.random.key(random_state)
+        how = {"context": scaled, "trace": estimate, "key": key}
+        fitted = (self.flow_, self.columns_, x, self._options(), self.dtype_)
         if not self.columns_.discrete.any():
-            return self._log_density(x, 0.5, scaled, estimate, key)
+            return score_rows(*fitted, **how)
+        nodes = dequantisation_nodes(len(self.names_))
         total = np.full(len(x), -np.inf)
-        for u in _lattice(len(self.names_)):
-            total = np.logaddexp(total, self._log_density(x, u, scaled, estimate, key))
+        for u in nodes:
+            total = np.logaddexp(total, score_rows(*fitted, u=u, **how))
         is_whole = ~self.columns_.discrete | (x == np.round(x))
-        return np.where(is_whole.all(axis=1), total - np.log(_NODES), -np.inf)
+        return np.where(is_whole.all(axis=1), total - np.log(len(nodes)), -np.inf)
 
     def score(self, X: Any, y: Any = None, context: Any = None) -> float:
         """The mean log-density of the rows in nats, as `GaussianMixture` has it.
@@ -284,17 +266,12 @@ class ContinuousFlow(Estimator):
             SolveError: a sample could not be carried to the data.
         """
         self._check_fitted()
-        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)):
-            raise SettingError(f"n_samples must be a whole number, got {n_samples!r}")
-        if n_samples < 1:
-            raise SettingError(f"n_samples must be at least 1, got {n_samples!r}")
+        check_number("n_samples", n_samples, least=1, whole=True)
         key = jax.random.fold_in(self._key(), 1)
         if random_state is not None:
             key = type(self)(random_state=random_state)._key()
-        with jax.enable_x64(self.dtype_ == "float64"):
-            shape = (int(n_samples), self.n_features_in_)
-            z = self.flow_.base.sample(key, shape, self.dtype_)
-        return self.inverse_transform(np.asarray(z, np.float64), context)
+        z = draw_base(self.flow_, int(n_samples), self.n_features_in_, key, self.dtype_)
+        return self.inverse_transform(z, context)
 
     def transform(self, X: Any, context: Any = None) -> np.ndarray:
         """Carry rows to the base: z [n, d], standard normal if the density is right.
@@ -314,7 +291,7 @@ class ContinuousFlow(Estimator):
         outside = np.flatnonzero(~np.isfinite(slopes))
         if len(outside):
             raise DataError(f"row {outside[0]} lies outside the bounds of a column")
-        scaled = self._scale_context(context, len(x))
+        scaled = self.context_.apply(context, len(x))
         return carry(self.flow_, y, (1.0, 0.0), self._options(), self.dtype_, context=scaled).z
 
     def inverse_transform(self, Z: Any, context: Any = None) -> np.ndarray:
@@ -331,7 +308,7 @@ class ContinuousFlow(Estimator):
         """
         self._check_fitted()
         z = self._read(Z)
-        scaled = self._scale_context(context, len(z))
+        scaled = self.context_.apply(context, len(z))
         found = carry(self.flow_, z, (0.0, 1.0), self._options(), self.dtype_, context=scaled)
         return self.columns_.inverse(found.z)
 
@@ -364,60 +341,49 @@ class ContinuousFlow(Estimator):
         self._check_fitted()
         return write_flow(path, self)
 
-    _facts = ("round_trip_error_",)  # numbers that a file holds beside the flow
-
-    def _log_density(
-        self, x: np.ndarray, u: Any, context: np.ndarray | None, trace: Trace, key: Any
-    ) -> np.ndarray:
-        y, slopes = self.columns_.forward(x, u)
-        # What overflows the flow's own precision has a density that underflows it.
-        can_go = np.isfinite(slopes) & (np.abs(y).max(axis=1) < 1e30)
-        found = np.full(len(x), -np.inf)
-        rows = None if context is None else context[can_go]
-        back = carry(
-            self.flow_,
-            y[can_go],
-            (1.0, 0.0),
-            self._options(),
-            self.dtype_,
-            context=rows,
-            trace=trace,
-            key=key,
+    def _train(
+        self,
+        x: np.ndarray,
+        columns: Columns,
+        context: np.ndarray | None,
+        run: str | Path | None,
+        resume: bool,
+    ) -> FitResult:
+        n, d = x.shape
+        for_field, for_batches, for_fit = jax.random.split(self._key(), 3)
+        flow = make_flow(
+            self.field,
+            d,
+            len(self.context_.centre),
+            hidden=read_hidden(self.hidden, self.field),
+            activation=self.activation,
+            base=self.base,
+            key=for_field,
         )
-        found[can_go] = back.log_base + back.change + slopes[can_go]
-        return found
+        smoothing = smoothing_width(n, d) if self.smoothing is None else float(self.smoothing)
+        options = SolveOptions(
+            self.solver, float(self.rtol), float(self.atol), int(self.max_steps), self.gradient
+        )
+        return train_flow(
+            FlowLikelihood(options, self._training_trace(d)),
+            flow,
+            make_batches(x, columns, context, self.batch_size, smoothing, for_batches),
+            Schedule(int(self.steps), float(self.learning_rate), float(self.weight_decay)),
+            max_steps=self.max_steps,
+            evaluations=self.solver.evaluations.step,
+            key=for_fit,
+            config=self._config(),
+            run=run,
+            resume=resume,
+            progress=self.progress,
+        )
 
-    def _round_trip(self, x: np.ndarray, context: np.ndarray | None) -> float:
-        y = self.columns_.forward(x)[0]
-        rows = None if context is None else context[: len(x)]
-        z = carry(self.flow_, y, (1.0, 0.0), self._options(), self.dtype_, context=rows).z
-        back = carry(self.flow_, z, (0.0, 1.0), self._options(), self.dtype_, context=rows).z
-        return float(np.abs(back - y).max())
+    _facts = ("round_trip_error_",)  # numbers that a file holds beside the flow
 
     def _read(self, X: Any) -> np.ndarray:
         x, _ = read_table_rows(X, self.names_)
         check_rows(x, self.names_)
         return x
-
-    def _fit_context(self, context: Any, n: int) -> None:
-        values = None if context is None else read_context(context, n)
-        if values is None:
-            self.context_centre_ = self.context_scale_ = np.zeros(0)
-            return
-        spread = values.std(axis=0)
-        self.context_centre_ = values.mean(axis=0)
-        self.context_scale_ = np.where(spread > 0, spread, 1.0)
-
-    def _scale_context(self, context: Any, n: int) -> np.ndarray | None:
-        width = len(self.context_centre_)
-        if context is None and not width:
-            return None
-        if context is None:
-            raise DataError(f"the flow is conditioned on {width} columns: pass context=…")
-        values = read_context(context, n)
-        if values.shape[1] != width:
-            raise DataError(f"context has {values.shape[1]} columns, but the flow takes {width}")
-        return (values - self.context_centre_) / self.context_scale_
 
     def _training_trace(self, d: int) -> Trace:
         kind = self.trace
@@ -427,13 +393,10 @@ class ContinuousFlow(Estimator):
 
     def _options(self) -> SolveOptions:
         """How scores and samples are solved: more tightly, and with room for hard rows."""
-        return SolveOptions(
-            self.solver,
-            max(_SCORE_TIGHTER * float(self.rtol), 1e-6 if self.dtype_ == "float32" else 0.0),
-            max(_SCORE_TIGHTER * float(self.atol), 1e-6 if self.dtype_ == "float32" else 0.0),
-            max(_SCORE_STEPS, int(self.max_steps)),
-            self.gradient,
-        )
+        finest = 1e-6 if self.dtype_ == "float32" else 0.0
+        rtol, atol = (max(_SCORE_TIGHTER * float(x), finest) for x in (self.rtol, self.atol))
+        steps = max(_SCORE_STEPS, int(self.max_steps))
+        return SolveOptions(self.solver, rtol, atol, steps, self.gradient)
 
     def _config(self) -> dict[str, Any]:
         """What decides a fit beside its data and its weights, for a run's folder."""
@@ -444,15 +407,3 @@ class ContinuousFlow(Estimator):
             "gradient": repr(self.gradient),
             **{name: getattr(self, name) for name in (*names, "weight_decay", "batch_size")},
         }
-
-
-def _lattice(d: int) -> np.ndarray:
-    """Points that fill the unit cube evenly, [nodes, d]: an additive recurrence.
-
-    Source: M. Roberts (2018), "The unreasonable effectiveness of quasirandom sequences".
-    """
-    root = 2.0
-    for _ in range(50):
-        root = (1 + root) ** (1 / (d + 1))
-    steps = root ** -np.arange(1.0, d + 1)
-    return (0.5 + np.arange(_NODES)[:, None] * steps) % 1

@@ -13,6 +13,7 @@ import numpy as np
 
 from neurode import store
 from neurode.estimators.columns import Columns
+from neurode.estimators.context import Context
 from neurode.estimators.flow_settings import FIELDS, read_hidden
 from neurode.estimators.flow_training import make_flow
 from neurode.estimators.saving import (
@@ -23,8 +24,6 @@ from neurode.estimators.saving import (
     encode_settings,
 )
 from neurode.models import Flow
-
-_ARRAYS = ("context_centre_", "context_scale_")
 
 
 def write_flow(path: str | os.PathLike[str], estimator: Any) -> Path:
@@ -48,7 +47,8 @@ def write_flow(path: str | os.PathLike[str], estimator: Any) -> Path:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
     arrays = {f"history/{name}": np.asarray(v) for name, v in estimator.history_.items()}
-    arrays |= {name: np.asarray(getattr(estimator, name)) for name in _ARRAYS}
+    context = estimator.context_
+    arrays |= {"context/centre": context.centre, "context/scale": context.scale}
     settings = encode_settings(estimator)
     settings.pop("log_unnormalised", None)
     metadata = {
@@ -105,14 +105,14 @@ def read_flow(path: Path, metadata: dict[str, Any], make: Any, field: Any) -> An
         for name, value in tree["arrays"].items()
         if name.startswith(history)
     }
-    for name in _ARRAYS:
-        setattr(estimator, name, tree["arrays"][name])
+    arrays = tree["arrays"]
+    estimator.context_ = Context(arrays["context/centre"], arrays["context/scale"])
     return estimator
 
 
 def _describe_field(estimator: Any) -> dict[str, Any]:
     own = estimator.field
-    entry = {"dtype": estimator.dtype_, "context": len(estimator.context_centre_)}
+    entry = {"dtype": estimator.dtype_, "context": len(estimator.context_.centre)}
     if isinstance(own, str):
         return entry | {"kind": own}
     return entry | {

@@ -13,8 +13,9 @@ import numpy as np
 from scipy.special import logsumexp
 
 from neurode.data import DataError, FullBatch
-from neurode.estimators.carrying import carry
+from neurode.estimators.carrying import carry, draw_base, score_rows
 from neurode.estimators.columns import Columns, DensityWarning, check_rows
+from neurode.estimators.context import Context
 from neurode.estimators.estimator import Estimator, SettingError, check_number
 from neurode.estimators.flow_files import write_flow
 from neurode.estimators.flow_settings import check_flow_settings, read_hidden
@@ -190,7 +191,7 @@ class DensitySampler(Estimator):
         self.flow_, self.columns_ = result.model, columns
         self.names_, self.n_features_in_ = columns.names, int(self.dim)
         self.dtype_ = np.dtype(jnp.result_type(float)).name
-        self.context_centre_ = self.context_scale_ = np.zeros(0)
+        self.context_ = Context.fit(None, 0)
         self.history_ = result.history
         self._weigh(self.sample_weighted(self.check_samples, random_state=for_check))
         self.stats_ = {
@@ -250,12 +251,7 @@ class DensitySampler(Estimator):
         self._check_fitted()
         x, _ = read_table_rows(X, self.names_)
         check_rows(x, self.names_)
-        y, slopes = self.columns_.forward(x)
-        can_go = np.abs(y).max(axis=1) < 1e30
-        found = np.full(len(x), -np.inf)
-        back = carry(self.flow_, y[can_go], (1.0, 0.0), self._options(), self.dtype_)
-        found[can_go] = back.log_base + back.change + slopes[can_go]
-        return found
+        return score_rows(self.flow_, self.columns_, x, self._options(), self.dtype_)
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted sampler, without its energy; `nd.load(path)` reads it.
@@ -276,10 +272,8 @@ class DensitySampler(Estimator):
         key = jax.random.fold_in(self._key(), 1)
         if random_state is not None:
             key = type(self)(random_state=random_state)._key()
-        with jax.enable_x64(self.dtype_ == "float64"):
-            z = self.flow_.base.sample(key, (int(n), self.n_features_in_), self.dtype_)
-            log_base = np.asarray(self.flow_.base.log_prob(z), np.float64)
-        z = np.asarray(z, np.float64)
+        z = draw_base(self.flow_, int(n), self.n_features_in_, key, self.dtype_)
+        log_base = -0.5 * np.sum(z**2 + math.log(2 * math.pi), axis=1)
         moved = carry(self.flow_, z, (0.0, 1.0), self._options(), self.dtype_)
         x = self.columns_.inverse(moved.z)
         return x, log_base - moved.change - np.log(self.columns_.scale).sum()
