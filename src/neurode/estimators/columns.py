@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import qmc
 
 from neurode.data import DataError
 from neurode.data.errors import quote
@@ -168,17 +169,12 @@ def check_rows(x: np.ndarray, names: Sequence[str], what: str = "X") -> None:
 
 
 def dequantisation_nodes(d: int) -> np.ndarray:
-    """Points that fill the unit cube evenly, [nodes, d]: an additive recurrence.
+    """Points that fill the unit cube evenly, [nodes, d]: a Sobol sequence, cells' middles.
 
     The mean of a density over them is the probability of a row of whole numbers.
-
-    Source: M. Roberts (2018), "The unreasonable effectiveness of quasirandom sequences".
     """
-    root = 2.0
-    for _ in range(50):
-        root = (1 + root) ** (1 / (d + 1))
-    steps = root ** -np.arange(1.0, d + 1)
-    return (0.5 + np.arange(_NODES)[:, None] * steps) % 1
+    points = qmc.Sobol(d, scramble=False).random(_NODES)
+    return points + 0.5 / _NODES
 
 
 def check_sample(x: np.ndarray, columns: Columns, base: str) -> None:

@@ -277,13 +277,8 @@ class ContinuousFlow(Estimator):
         """Carry rows to the base: z [n, d], standard normal if the density is right.
 
         Args:
-            X: rows [n, d].
+            X: rows [n, d], inside the bounds of all columns.
             context: as in `score_samples`.
-
-        Raises:
-            NotFittedError: before `fit`.
-            DataError: the rows cannot be used, or lie outside the bounds of a column.
-            SolveError: a row could not be carried.
         """
         self._check_fitted()
         x = self._read(X)
@@ -300,11 +295,6 @@ class ContinuousFlow(Estimator):
         Args:
             Z: rows [n, d].
             context: as in `sample`.
-
-        Raises:
-            NotFittedError: before `fit`.
-            DataError: the rows cannot be used.
-            SolveError: a row could not be carried.
         """
         self._check_fitted()
         z = self._read(Z)

@@ -38,7 +38,7 @@ class Config:
     nf_iterations: int = 500_000  # RMSprop
     cnf_samples: int = 256  # per iteration
     nf_samples: int = 128
-    cnf_learning_rate: float = 3e-3  # both fall along a cosine
+    cnf_learning_rate: float = 1e-3  # both fall along a cosine
     nf_learning_rate: float = 5e-4
     nf_momentum: float = 0.9  # as in Rezende and Mohamed
     clip: float = 5.0  # of the gradient's norm
