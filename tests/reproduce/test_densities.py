@@ -22,7 +22,7 @@ TINY = {
         "grid": 24,
         "units": (4, 8),
         "dimensions": (2, 4),
-        "rows": 4,
+        "rows": 16,
         "tolerance": 1e-6,
     },
 }
