@@ -7,8 +7,6 @@ QUICK = {
     "steps": 150,
     "batch_size": 256,
     "learning_rate": 1e-2,
-    "rtol": 1e-4,
-    "atol": 1e-4,
 }
 
 

@@ -202,7 +202,7 @@ def check_sample(x: np.ndarray, columns: Columns, base: str) -> None:
                 "infinite: leave the column out"
             )
     y, _ = columns.forward(x)
-    if d > 1:
+    if d > 1 and n > 2:  # any two rows lie on a line
         with np.errstate(invalid="ignore", divide="ignore"):
             correlation = np.abs(np.corrcoef(y.T))
         twins = np.argwhere(np.triu(correlation > _SAME, 1))

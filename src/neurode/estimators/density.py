@@ -19,7 +19,7 @@ from neurode.estimators.columns import (
     fit_columns,
 )
 from neurode.estimators.context import Context
-from neurode.estimators.estimator import Estimator, check_choice, check_number
+from neurode.estimators.estimator import Estimator, as_key, check_choice, check_number
 from neurode.estimators.flow_files import write_flow
 from neurode.estimators.flow_settings import TRACES, check_flow_settings, read_hidden
 from neurode.estimators.flow_training import (
@@ -225,8 +225,7 @@ class ContinuousFlow(Estimator):
         scaled = self.context_.apply(context, len(x))
         check_choice("trace", trace, TRACES)
         estimate = ExactTrace() if trace == "exact" else Hutchinson(trace)
-        key = self._key() if random_state == 0 else jax.random.key(random_state)
-        how = {"context": scaled, "trace": estimate, "key": key}
+        how = {"context": scaled, "trace": estimate, "key": as_key(random_state)}
         fitted = (self.flow_, self.columns_, x, self._options(), self.dtype_)
         if not self.columns_.discrete.any():
             return score_rows(*fitted, **how)
@@ -267,9 +266,8 @@ class ContinuousFlow(Estimator):
         """
         self._check_fitted()
         check_number("n_samples", n_samples, least=1, whole=True)
-        key = jax.random.fold_in(self._key(), 1)
-        if random_state is not None:
-            key = type(self)(random_state=random_state)._key()
+        own = jax.random.fold_in(self._key(), 1)
+        key = own if random_state is None else as_key(random_state)
         z = draw_base(self.flow_, int(n_samples), self.n_features_in_, key, self.dtype_)
         return self.inverse_transform(z, context)
 

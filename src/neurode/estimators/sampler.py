@@ -16,7 +16,7 @@ from neurode.data import DataError, FullBatch
 from neurode.estimators.carrying import carry, draw_base, score_rows
 from neurode.estimators.columns import Columns, DensityWarning, check_rows
 from neurode.estimators.context import Context
-from neurode.estimators.estimator import Estimator, SettingError, check_number
+from neurode.estimators.estimator import Estimator, SettingError, as_key, check_number
 from neurode.estimators.flow_files import write_flow
 from neurode.estimators.flow_settings import check_flow_settings, read_hidden
 from neurode.estimators.flow_training import Schedule, count_skipped, make_flow, train_flow
@@ -269,9 +269,8 @@ class DensitySampler(Estimator):
     def _draw(self, n: int, random_state: Any) -> tuple[np.ndarray, np.ndarray]:
         self._check_fitted()
         check_number("n_samples", n, least=1, whole=True)
-        key = jax.random.fold_in(self._key(), 1)
-        if random_state is not None:
-            key = type(self)(random_state=random_state)._key()
+        own = jax.random.fold_in(self._key(), 1)
+        key = own if random_state is None else as_key(random_state)
         z = draw_base(self.flow_, int(n), self.n_features_in_, key, self.dtype_)
         log_base = -0.5 * np.sum(z**2 + math.log(2 * math.pi), axis=1)
         moved = carry(self.flow_, z, (0.0, 1.0), self._options(), self.dtype_)
