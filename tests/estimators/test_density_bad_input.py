@@ -99,7 +99,7 @@ def normal(x):
     [
         ({"log_unnormalised": None}, SettingError, "must be a function of one point"),
         ({"log_unnormalised": lambda x: x}, SettingError, "must return one number"),
-        ({"log_unnormalised": lambda x: x[7]}, SettingError, "must return one number|failed"),
+        ({"log_unnormalised": lambda x: x @ jnp.ones(3)}, SettingError, "failed on one point"),
         ({"log_unnormalised": lambda x: jnp.log(x[0])}, DataError, "is nan at x = "),
         (
             {"log_unnormalised": lambda x: jnp.where(x[0] > 0, 0.0, -jnp.inf)},
