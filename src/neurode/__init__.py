@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .core.explanation import explain
 from .core.fields import Hamiltonian, Split
 from .core.norms import max_norm, rms_norm
 from .core.solution import Solution, Stats
@@ -44,12 +45,14 @@ from .solvers import (
 from .stepping import ConstantSteps, IController, PIController, PIDController, StepTo
 
 if TYPE_CHECKING:
-    from .estimators import NeuralODE, load
+    from .estimators import ContinuousFlow, DensitySampler, NeuralODE, load
 
 __version__ = "0.1.0"
 
 # The heavy rooms open on first use (PEP 562), so that the engine imports as fast as JAX.
 _ON_FIRST_USE = {
+    "ContinuousFlow": "estimators",
+    "DensitySampler": "estimators",
     "NeuralODE": "estimators",
     "load": "estimators",
 }
@@ -82,7 +85,9 @@ __all__ = [
     "CashKarp",
     "Checkpointed",
     "ConstantSteps",
+    "ContinuousFlow",
     "Dense",
+    "DensitySampler",
     "Direct",
     "Dopri5",
     "Dopri8",
@@ -114,6 +119,7 @@ __all__ = [
     "StepTo",
     "Tsit5",
     "Yoshida6",
+    "explain",
     "load",
     "max_norm",
     "rms_norm",

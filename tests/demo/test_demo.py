@@ -140,7 +140,7 @@ def test_tighter_tolerances_cost_more_and_err_less(found: Findings):
 
 def test_the_page_of_the_section(found: Findings, tmp_path, monkeypatch):
     monkeypatch.setattr(section, "fit_models", lambda stages, **settings: found)
-    report = run_demo(tmp_path, stages=Stages(shown=False), sections=SECTIONS)
+    report = run_demo(tmp_path, stages=Stages(shown=False), sections=SECTIONS[:1])
     page = report.read_text()
     numbers = json.loads((tmp_path / "metrics.json").read_text())["sections"]["lynx_hare"]
     best = numbers["forecast_rmse"]["Lotka-Volterra"]["both"]

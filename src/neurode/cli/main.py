@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from neurode.cli import demo, fit, info, predict, reproduce
+from neurode.cli import demo, fit, fit_density, info, predict, reproduce, sample
 from neurode.cli.errors import INTERRUPTED, Interrupted, explain, join_lines
 
 _DEBUG = "--debug"
@@ -64,8 +64,11 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("demo")(demo.demo)
+fit.app.command("density")(fit_density.density)
 app.add_typer(fit.app, name="fit")
 app.command("predict")(predict.predict)
+app.command("sample")(sample.sample)
+app.command("score")(sample.score)
 app.command("reproduce")(reproduce.reproduce)
 app.command("info")(info.info)
 

@@ -3,11 +3,18 @@
 import os
 from typing import Any
 
+from neurode.estimators.density import ContinuousFlow
 from neurode.estimators.dynamics import NeuralODE
+from neurode.estimators.flow_files import read_flow
+from neurode.estimators.sampler import DensitySampler
 from neurode.estimators.saving import find_model, read_header, read_model
 from neurode.store import ArchiveError
 
-_ESTIMATORS = {"NeuralODE": NeuralODE}
+_ESTIMATORS = {
+    "NeuralODE": (NeuralODE, read_model),
+    "ContinuousFlow": (ContinuousFlow, read_flow),
+    "DensitySampler": (DensitySampler, read_flow),
+}
 
 
 def load(path: str | os.PathLike[str], field: Any = None) -> Any:
@@ -28,10 +35,11 @@ def load(path: str | os.PathLike[str], field: Any = None) -> Any:
     """
     file = find_model(path)
     metadata = read_header(file)
-    estimator = _ESTIMATORS.get(metadata.get("estimator", ""))
-    if estimator is None:
+    found = _ESTIMATORS.get(metadata.get("estimator", ""))
+    if found is None:
         raise ArchiveError(
             f"{file} holds a {metadata.get('estimator')!r}, which this neurode does not know: "
             "upgrade neurode"
         )
-    return read_model(file, metadata, estimator, field)
+    estimator, read = found
+    return read(file, metadata, estimator, field)

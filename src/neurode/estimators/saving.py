@@ -60,7 +60,7 @@ def write_model(path: str | os.PathLike[str], estimator: Any) -> Path:
         "model": FORMAT,
         "model_version": FORMAT_VERSION,
         "estimator": type(estimator).__name__,
-        "settings": _settings(estimator),
+        "settings": encode_settings(estimator),
         "field": _describe_field(estimator),
         "names": list(estimator.names_),
         "parameters": None if estimator.estimates_ is None else list(estimator.estimates_.names),
@@ -128,7 +128,7 @@ def read_model(path: Path, metadata: dict[str, Any], make: Callable, field: Any)
         ArchiveError: the field is missing or another one, or the file does not fit together.
     """
     try:
-        settings = _read_settings(metadata["settings"])
+        settings = decode_settings(metadata["settings"])
         given = field if field is not None else _rebuild_field(path, metadata)
         # A default network is described by its settings; any other field is a setting itself.
         is_default = field is None and metadata["field"]["is_default"]
@@ -286,7 +286,8 @@ def _check_field(path: Path, entry: dict[str, Any], estimator: Any, field: Any) 
     )
 
 
-def _settings(estimator: Any) -> dict[str, Any]:
+def encode_settings(estimator: Any) -> dict[str, Any]:
+    """The settings of an estimator as JSON; the field is described by itself."""
     given = estimator.get_params(deep=False)
     return {name: _encode(value) for name, value in given.items() if name != "field"}
 
@@ -309,7 +310,8 @@ def _encode(value: Any) -> Any:
     return {"unsaved": repr(value)[:200]}
 
 
-def _read_settings(entries: dict[str, Any]) -> dict[str, Any]:
+def decode_settings(entries: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of `encode_settings`; what no file can hold is left out, with a warning."""
     settings = {name: _decode(entry) for name, entry in entries.items()}
     lost = [name for name, value in settings.items() if isinstance(value, _Unsaved)]
     if lost:

@@ -66,7 +66,9 @@ class Checkpointed(GradientStrategy):
 
 def _call(function: Any, settings: Settings, static: Any, *operands: Any) -> Any:
     """function(lanes, settings, static, *operands), which is told of lanes where it suits."""
-    if settings.dense or not settings.solver.suits_lanes:
+    inputs = operands[0]
+    is_over_mesh = bool(varying_axes((inputs.y0, inputs.ts)))
+    if settings.dense or is_over_mesh or not settings.solver.suits_lanes:
         return function(None, settings, static, *operands)
     return lane_call(function, (settings, static), *operands)
 

@@ -6,6 +6,14 @@ from neurode.models.dynamics import SolveOptions as SolveOptions
 from neurode.models.dynamics import Trajectories as Trajectories
 from neurode.models.dynamics import TrajectoryLoss as TrajectoryLoss
 from neurode.models.dynamics import solve_trajectories as solve_trajectories
+from neurode.models.flow import Flow as Flow
+from neurode.models.flow import FlowLikelihood as FlowLikelihood
+from neurode.models.flow import Normal as Normal
+from neurode.models.flow import ReverseKL as ReverseKL
+from neurode.models.flow import StudentT as StudentT
+from neurode.models.flow import Transported as Transported
+from neurode.models.flow import log_density as log_density
+from neurode.models.flow import transport as transport
 from neurode.models.likelihoods import GaussianNoise as GaussianNoise
 from neurode.models.likelihoods import mean_square as mean_square
 from neurode.models.odenet import ODENet as ODENet
@@ -17,17 +25,25 @@ from neurode.models.sensitivities import Sensitivities as Sensitivities
 
 __all__ = [
     "Dynamics",
+    "Flow",
+    "FlowLikelihood",
     "GaussianNoise",
+    "Normal",
     "ODENet",
     "Observations",
     "ParameterSpace",
     "Parameters",
     "ParametricODE",
+    "ReverseKL",
     "Sensitivities",
     "SolveOptions",
+    "StudentT",
     "Trajectories",
     "TrajectoryLoss",
+    "Transported",
     "UnknownParameter",
+    "log_density",
     "mean_square",
     "solve_trajectories",
+    "transport",
 ]

@@ -9,17 +9,27 @@ from neurode.nn.conv import Conv as Conv
 from neurode.nn.conv import convolve as convolve
 from neurode.nn.conv_fields import ConcatConv as ConcatConv
 from neurode.nn.conv_fields import ConvField as ConvField
+from neurode.nn.planar import PlanarField as PlanarField
+from neurode.nn.squash_fields import ConcatSquashField as ConcatSquashField
+from neurode.nn.traces import ExactTrace as ExactTrace
+from neurode.nn.traces import Hutchinson as Hutchinson
+from neurode.nn.traces import Trace as Trace
 from neurode.nn.vector_fields import MLPField as MLPField
 
 __all__ = [
     "ConcatConv",
+    "ConcatSquashField",
     "Conv",
     "ConvDownsampling",
     "ConvField",
+    "ExactTrace",
     "GroupNorm",
+    "Hutchinson",
     "MLPField",
     "ODEBlock",
+    "PlanarField",
     "ResidualBlock",
     "ResidualDownsampling",
+    "Trace",
     "convolve",
 ]
