@@ -42,7 +42,7 @@ def test_changes_where_it_is_stiff_in_every_lane(x64):
 def test_gradients_through_a_switch(x64, gradient):
     def last(y0, solver, gradient, tol):
         sol = nd.solve(
-            lambda t, y: -200 * (1 + jnp.tanh(20 * (t - 1))) * (y - jnp.cos(t)) - 0.3 * y, y0,
+            lambda t, y: -3000 * (1 + jnp.tanh(20 * (t - 1))) * (y - jnp.cos(t)) - 0.3 * y, y0,
             [0.0, 2.0], solver=solver, gradient=gradient, rtol=tol, atol=tol, max_steps=400,
         )  # fmt: skip
         return sol.ys[-1] + y0, sol.stats.num_jacobians
