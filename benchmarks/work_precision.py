@@ -136,6 +136,7 @@ def draw(axes: Any, title: str, curves: dict, cost: str) -> None:
     axes.set_xlabel("relative error at the end")
     axes.set_ylabel(cost)
     axes.invert_xaxis()
+    axes.set_xlim(left=min(10, axes.get_xlim()[0]))  # beyond, an answer is none
 
 
 def grid(rows: int, columns: int) -> tuple[Figure, Any]:
