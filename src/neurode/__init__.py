@@ -26,12 +26,13 @@ from .solvers import (
 from .stepping import ConstantSteps, IController, PIController, PIDController, StepTo
 
 if TYPE_CHECKING:
-    from .estimators import NeuralODE, load
+    from .estimators import LatentODE, NeuralODE, load
 
 __version__ = "0.1.0"
 
 # The heavy rooms open on first use (PEP 562), so that the engine imports as fast as JAX.
 _ON_FIRST_USE = {
+    "LatentODE": "estimators",
     "NeuralODE": "estimators",
     "load": "estimators",
 }
@@ -66,6 +67,7 @@ __all__ = [
     "Heun",
     "HeunEuler",
     "IController",
+    "LatentODE",
     "Midpoint",
     "NeuralODE",
     "PIController",

@@ -4,10 +4,15 @@ import os
 from typing import Any
 
 from neurode.estimators.dynamics import NeuralODE
+from neurode.estimators.latent import LatentODE
+from neurode.estimators.latent_saving import read_latent
 from neurode.estimators.saving import find_model, read_header, read_model
 from neurode.store import ArchiveError
 
-_ESTIMATORS = {"NeuralODE": NeuralODE}
+_ESTIMATORS = {
+    "LatentODE": (LatentODE, read_latent),
+    "NeuralODE": (NeuralODE, read_model),
+}
 
 
 def load(path: str | os.PathLike[str], field: Any = None) -> Any:
@@ -28,10 +33,11 @@ def load(path: str | os.PathLike[str], field: Any = None) -> Any:
     """
     file = find_model(path)
     metadata = read_header(file)
-    estimator = _ESTIMATORS.get(metadata.get("estimator", ""))
-    if estimator is None:
+    entry = _ESTIMATORS.get(metadata.get("estimator", ""))
+    if entry is None:
         raise ArchiveError(
             f"{file} holds a {metadata.get('estimator')!r}, which this neurode does not know: "
             "upgrade neurode"
         )
-    return read_model(file, metadata, estimator, field)
+    estimator, read = entry
+    return read(file, metadata, estimator, field)

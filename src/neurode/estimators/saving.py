@@ -35,6 +35,21 @@ OPTIONS = {
 """Classes whose instances may be settings of an estimator; no other is ever made from a file."""
 
 
+def make_target(path: str | os.PathLike[str]) -> Path:
+    """The file of a model that is about to be written, in a folder that is made if need be.
+
+    Raises:
+        SaveError: the folder cannot be made.
+    """
+    target = Path(path)
+    with store.saving(target):
+        if target.suffix != ".safetensors":
+            target.mkdir(parents=True, exist_ok=True)
+            return target / FILE
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+
 def write_model(path: str | os.PathLike[str], estimator: Any) -> Path:
     """Write a fitted estimator.
 
@@ -48,19 +63,13 @@ def write_model(path: str | os.PathLike[str], estimator: Any) -> Path:
     Raises:
         SaveError: it could not be written.
     """
-    target = Path(path)
-    with store.saving(target):
-        if target.suffix != ".safetensors":
-            target.mkdir(parents=True, exist_ok=True)
-            target = target / FILE
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
+    target = make_target(path)
     arrays = _arrays(estimator)
     metadata = {
         "model": FORMAT,
         "model_version": FORMAT_VERSION,
         "estimator": type(estimator).__name__,
-        "settings": _settings(estimator),
+        "settings": describe_settings(estimator),
         "field": _describe_field(estimator),
         "names": list(estimator.names_),
         "parameters": None if estimator.estimates_ is None else list(estimator.estimates_.names),
@@ -128,7 +137,7 @@ def read_model(path: Path, metadata: dict[str, Any], make: Callable, field: Any)
         ArchiveError: the field is missing or another one, or the file does not fit together.
     """
     try:
-        settings = _read_settings(metadata["settings"])
+        settings = read_settings(metadata["settings"])
         given = field if field is not None else _rebuild_field(path, metadata)
         # A default network is described by its settings; any other field is a setting itself.
         is_default = field is None and metadata["field"]["is_default"]
@@ -286,7 +295,8 @@ def _check_field(path: Path, entry: dict[str, Any], estimator: Any, field: Any) 
     )
 
 
-def _settings(estimator: Any) -> dict[str, Any]:
+def describe_settings(estimator: Any) -> dict[str, Any]:
+    """The settings of an estimator but for its field, as JSON."""
     given = estimator.get_params(deep=False)
     return {name: _encode(value) for name, value in given.items() if name != "field"}
 
@@ -309,7 +319,8 @@ def _encode(value: Any) -> Any:
     return {"unsaved": repr(value)[:200]}
 
 
-def _read_settings(entries: dict[str, Any]) -> dict[str, Any]:
+def read_settings(entries: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of `describe_settings`; a setting that no file can hold is left out, and said."""
     settings = {name: _decode(entry) for name, entry in entries.items()}
     lost = [name for name, value in settings.items() if isinstance(value, _Unsaved)]
     if lost:

@@ -6,6 +6,16 @@ from neurode.models.dynamics import SolveOptions as SolveOptions
 from neurode.models.dynamics import Trajectories as Trajectories
 from neurode.models.dynamics import TrajectoryLoss as TrajectoryLoss
 from neurode.models.dynamics import solve_trajectories as solve_trajectories
+from neurode.models.emissions import BernoulliEmission as BernoulliEmission
+from neurode.models.emissions import Emission as Emission
+from neurode.models.emissions import GaussianEmission as GaussianEmission
+from neurode.models.emissions import PoissonEmission as PoissonEmission
+from neurode.models.latent import Crops as Crops
+from neurode.models.latent import LatentLoss as LatentLoss
+from neurode.models.latent import LatentModel as LatentModel
+from neurode.models.latent import new_latent_model as new_latent_model
+from neurode.models.latent import solve_paths as solve_paths
+from neurode.models.latent import weigh_evidence as weigh_evidence
 from neurode.models.likelihoods import GaussianNoise as GaussianNoise
 from neurode.models.likelihoods import mean_square as mean_square
 from neurode.models.odenet import ODENet as ODENet
@@ -16,18 +26,28 @@ from neurode.models.sensitivities import ParametricODE as ParametricODE
 from neurode.models.sensitivities import Sensitivities as Sensitivities
 
 __all__ = [
+    "BernoulliEmission",
+    "Crops",
     "Dynamics",
+    "Emission",
+    "GaussianEmission",
     "GaussianNoise",
+    "LatentLoss",
+    "LatentModel",
     "ODENet",
     "Observations",
     "ParameterSpace",
     "Parameters",
     "ParametricODE",
+    "PoissonEmission",
     "Sensitivities",
     "SolveOptions",
     "Trajectories",
     "TrajectoryLoss",
     "UnknownParameter",
     "mean_square",
+    "new_latent_model",
+    "solve_paths",
     "solve_trajectories",
+    "weigh_evidence",
 ]

@@ -9,13 +9,21 @@ from neurode.nn.conv import Conv as Conv
 from neurode.nn.conv import convolve as convolve
 from neurode.nn.conv_fields import ConcatConv as ConcatConv
 from neurode.nn.conv_fields import ConvField as ConvField
+from neurode.nn.encoders import Encoder as Encoder
+from neurode.nn.mlp import MLP as MLP
+from neurode.nn.recurrent import ElmanCell as ElmanCell
+from neurode.nn.recurrent import GRUCell as GRUCell
 from neurode.nn.vector_fields import MLPField as MLPField
 
 __all__ = [
+    "MLP",
     "ConcatConv",
     "Conv",
     "ConvDownsampling",
     "ConvField",
+    "ElmanCell",
+    "Encoder",
+    "GRUCell",
     "GroupNorm",
     "MLPField",
     "ODEBlock",

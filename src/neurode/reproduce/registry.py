@@ -45,6 +45,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         "about 6 minutes per epoch; --quick 2 minutes",
         needs_data=True,
     ),
+    "table2": Experiment(
+        "neurode.reproduce.table2_spirals",
+        "Table 2: latent ODE against recurrent networks on spirals",
+        "about 60 minutes; --quick 1 minute",
+    ),
 }
 
 
