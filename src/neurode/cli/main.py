@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from neurode.cli import demo, fit, info, predict, reproduce
+from neurode.cli import demo, fit, forecast, info, predict, reproduce, series
 from neurode.cli.errors import INTERRUPTED, Interrupted, explain, join_lines
 
 _DEBUG = "--debug"
@@ -64,8 +64,10 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("demo")(demo.demo)
+fit.app.command("series")(series.series)
 app.add_typer(fit.app, name="fit")
 app.command("predict")(predict.predict)
+app.command("forecast")(forecast.forecast)
 app.command("reproduce")(reproduce.reproduce)
 app.command("info")(info.info)
 

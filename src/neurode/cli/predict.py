@@ -58,7 +58,7 @@ def predict(
         model = load(run, field=load_field(field))
         state = options.parse_state(start, model.names_)
         values = np.asarray(model.predict(wanted, y0=state))
-    text = format_csv(wanted, values, model.names_, _read_data_names(run))
+    text = format_csv(wanted, values, model.names_, read_data_names(run))
     if out is None:
         sys.stdout.write(text)
         return
@@ -98,7 +98,7 @@ def _spell_row(row: Any) -> list[str]:
     return [f"{value:.10g}" for value in row]
 
 
-def _read_data_names(run: Path) -> dict[str, Any]:
+def read_data_names(run: Path) -> dict[str, Any]:
     """What `neurode fit` noted about the data; nothing for a model saved from Python."""
     from neurode.cli.fit import CONFIG, OURS
 

@@ -73,6 +73,8 @@ class LatentODE(LatentInference):
         model_: the fitted `LatentModel`, in scaled units.
         scaling_: between these and the user's.
         posterior_: the states that the learned series are forecast from.
+        last_times_: the last time of each of them, [n].
+        gap_: the typical time between two observations.
         labels_: what they are called; None if they have only numbers.
         names_: the d variables.
         n_features_in_: d.
@@ -195,6 +197,8 @@ class LatentODE(LatentInference):
         self.id_, self.time_, self.is_single_ = learned.id, learned.time, learned.is_single
         self.posterior_ = encode(self._fitted(), learned.series)
         self.last_times_ = np.asarray(learned.series.ts[:, -1], np.float64)
+        gaps = np.diff(np.asarray(learned.series.ts, np.float64), axis=1)
+        self.gap_ = float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 1.0
         self.history_ = result.history
         self.stats_ = {
             "seconds": clock.monotonic() - began,
@@ -203,6 +207,20 @@ class LatentODE(LatentInference):
             "interrupted": result.interrupted,
         }
         return self
+
+    def summary_text(self) -> str:
+        """What was fitted, in two lines."""
+        self._check_fitted()
+        count = len(self.last_times_)
+        text = (
+            f"a latent ODE fitted to {count} series of {', '.join(self.names_)} in "
+            f"{self.stats_['steps']} steps ({self.stats_['seconds']:.1f} s)\n"
+            f"loss: {np.mean(self.history_['loss'][-100:]):.4g} nats per observed number, scaled"
+        )
+        if self.noise_ is None:
+            return text
+        noise = ", ".join(f"{n} {s:.3g}" for n, s in zip(self.names_, self.noise_, strict=True))
+        return f"{text}\nnoise sd: {noise}"
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted model; `nd.load(path)` reads it.

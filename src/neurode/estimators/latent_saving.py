@@ -55,6 +55,7 @@ def write_latent(path: str | os.PathLike[str], estimator: Any) -> Path:
         "calendar": None if calendar is None else {"zone": calendar.zone},
         "columns": {"id": estimator.id_, "time": estimator.time_},
         "is_single": estimator.is_single_,
+        "gap": estimator.gap_,
         "scaling": estimator.scaling_.to_json(),
         "stats": estimator.stats_,
         "arrays": {name: [str(x.dtype), list(x.shape)] for name, x in arrays.items()},
@@ -84,7 +85,7 @@ def read_latent(path: Path, metadata: dict[str, Any], make: Callable, field: Any
         estimator.labels_ = None if labels is None else tuple(map(str, labels))
         estimator.calendar_ = None if calendar is None else Calendar(calendar["zone"])
         estimator.id_, estimator.time_ = metadata["columns"]["id"], metadata["columns"]["time"]
-        estimator.is_single_ = bool(metadata["is_single"])
+        estimator.is_single_, estimator.gap_ = bool(metadata["is_single"]), float(metadata["gap"])
         estimator.scaling_ = Scaling.from_json(metadata["scaling"])
         estimator.stats_ = dict(metadata["stats"])
         like = {

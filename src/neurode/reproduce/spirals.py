@@ -245,6 +245,31 @@ def _follow(
     return model.decoder(follow_states(model, mean, crops.starts, times))
 
 
+def encode_all(model: LatentModel, task: Task) -> np.ndarray:
+    """Mean state of every spiral at the time of its first observation, [n, l]."""
+    return np.asarray(_encode(model, jnp.float32(task.ts), jnp.float32(task.ys))[0], np.float64)
+
+
+@eqx.filter_jit
+def _encode(model, ts, ys):
+    return model.encode(see_all(ts, ys))
+
+
+def follow_all(model: LatentModel, task: Task, times: np.ndarray) -> np.ndarray:
+    """Latent states [n, T, l] of every spiral at times of the window, from the mean state."""
+    initial, starts = jnp.float32(encode_all(model, task)), jnp.float32(task.ts[:, 0])
+    return np.asarray(eqx.filter_jit(follow_states)(model, initial, starts, jnp.float32(times)))
+
+
+@eqx.filter_jit
+def follow_decoded(
+    model: LatentModel, initial: Float[Array, "n l"], times: Float[Array, " T"]
+) -> Float[Array, "n T 2"]:
+    """What is observed, in scaled units, along paths that begin with the window."""
+    starts = jnp.zeros(len(initial), initial.dtype)
+    return model.decoder(follow_states(model, initial, starts, times))
+
+
 def see_all(ts: Float[Array, "n k"], ys: Float[Array, "n k 2"]) -> Crops:
     """Series whose every observation is seen, and whose state is that of the first."""
     mask = jnp.ones(ys.shape, bool)

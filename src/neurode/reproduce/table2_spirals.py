@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -65,11 +65,12 @@ def run(
     return Findings(
         values=values,
         figures={"figure": draw_sweeps(sweeps)},
-        complete=True,
+        complete=config.runs >= 3,
         interrupted=False,
         seeds=config.seeds,
         seconds=seconds,
         notes=(f"RMSE of a coordinate over the {WINDOW} points beyond the window; mean ± sd",),
+        files={WEIGHTS: folder / WEIGHTS},
     )
 
 
@@ -86,21 +87,65 @@ def name_model(kind: str, count: int, seed: int) -> str:
     return f"{kind}-{count}-seed{seed}"
 
 
-def load_models(path: Path, config: Config) -> dict[str, Any]:
-    """Read the weights that a run wrote.
+class Obtained(NamedTuple):
+    """Trained models, and where they came from.
+
+    Attributes:
+        models: as asked for.
+        from_table2: whether they are those of Table 2.
+        interrupted: whether a signal stopped their training.
+        seconds: of their training.
+    """
+
+    models: list[Any]
+    from_table2: bool
+    interrupted: bool
+    seconds: float
+
+
+def obtain_models(
+    config: Config,
+    weights: Any,
+    folder: Path,
+    kinds: tuple[str, ...],
+    counts: tuple[int, ...],
+    resume: bool,
+    progress: bool,
+) -> Obtained:
+    """The models of the first seed: those of Table 2 where it has been run, else trained here.
 
     Args:
-        path: weights.safetensors.
-        config: the run's.
+        config: the experiment's.
+        weights: the file of Table 2's weights or its folder; None is results/table2.
+        folder: for the training.
+        kinds: keys of `KINDS`.
+        counts: numbers of observations, for each of which every kind is wanted.
+        resume: go on with what the folder holds.
+        progress: show it on standard error.
 
     Raises:
-        ArchiveError: they cannot be read, or are those of another configuration.
+        ArchiveError: the weights cannot be read, or are those of another configuration.
     """
-    like = {
-        name_model(kind, count, seed): make_model(config, kind, seed)
-        for seed, count, kind in trainings(config)
-    }
-    return load(path, like)[0]
+    wanted = [(kind, count) for count in counts for kind in kinds]
+    place = Path("results/table2") if weights is None else Path(weights)
+    file = place / WEIGHTS if place.suffix != ".safetensors" else place
+    if config == Config(seed=config.seed) and (weights is not None or file.is_file()):
+        like = {
+            name_model(kind, count, seed): make_model(config, kind, seed)
+            for seed, count, kind in trainings(config)
+        }
+        models = load(file, like)[0]
+        chosen = [models[name_model(kind, count, config.seed)] for kind, count in wanted]
+        return Obtained(chosen, True, False, 0.0)
+    models, seconds = [], 0.0
+    for kind, count in wanted:
+        here = folder / name_model(kind, count, config.seed)
+        result = train(config, kind, config.seed, count, here, resume, progress)
+        seconds += result.seconds
+        if result.interrupted:
+            return Obtained([], False, True, seconds)
+        models.append(result.model)
+    return Obtained(models, False, False, seconds)
 
 
 def evaluate(
