@@ -70,7 +70,9 @@ def read_dates(times: Any, where: str) -> tuple[np.ndarray, Calendar]:
     """
     zone = getattr(getattr(times, "dtype", None), "tz", None)
     if zone is not None:  # pandas, all in one zone
-        stamps = np.asarray(times.astype("datetime64[us, UTC]")).astype("datetime64[us]")
+        from pandas import DatetimeIndex
+
+        stamps = DatetimeIndex(times).tz_convert(None).to_numpy().astype("datetime64[us]")
         return _count_days(stamps), Calendar(str(zone))
     array = np.asarray(times)
     if array.dtype.kind == "M":

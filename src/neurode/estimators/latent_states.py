@@ -17,6 +17,7 @@ from neurode.estimators.series import observed_values
 from neurode.models import Crops, LatentModel, SolveOptions, solve_trajectories, weigh_evidence
 
 _MOST_LANES = 4096  # solved at a time, so that memory stays bounded
+_MOST_STATES = 1 << 20  # held at a time
 
 
 class FittedLatent(NamedTuple):
@@ -60,10 +61,8 @@ def encode(fitted: FittedLatent, series: SeriesBatch) -> Posterior:
     begins = np.maximum(lengths - fitted.max_length, 0)
     rows = min(fitted.max_length, int(lengths.max()))
     crops = cut_crops(fitted, series, np.arange(len(series)), begins, rows)
-    n, count = len(series), _bucket(len(series))
-    padded = jax.tree.map(lambda x: _pad_rows(x, count) if np.ndim(x) else x, crops)
-    mean, scale = _encode(fitted.model, padded)
-    ts = np.asarray(series.ts)
+    n, ts = len(series), np.asarray(series.ts)
+    mean, scale = _encode(fitted.model, _pad_crops(crops))
     return Posterior(
         np.asarray(mean, np.float64)[:n],
         np.asarray(scale, np.float64)[:n],
@@ -196,14 +195,14 @@ def reconstruct(fitted: FittedLatent, collection: Collection) -> list[np.ndarray
         SolveError: a latent state cannot be followed.
     """
     owners, crops = cut_all(fitted, collection.series)
-    mean, _ = _encode(fitted.model, crops)
+    mean = np.asarray(_encode(fitted.model, _pad_crops(crops))[0], np.float64)[: len(owners)]
     width = fitted.max_length
     parts = np.arange(len(owners)) - np.searchsorted(owners, owners)
     times = [collection.rows(i)[0] for i in range(len(collection))]
     stretches = [times[i][k * width :][:width] for i, k in zip(owners, parts, strict=True)]
     outputs = follow(
         fitted,
-        np.asarray(mean, np.float64),
+        mean,
         [t - t[0] for t in stretches],
         lambda i: collection.name(owners[i]),
     )
@@ -228,11 +227,15 @@ def score_crops(
         samples: k, draws of each state.
         key: of the draws.
     """
-    n = len(crops.ts)
-    padded = jax.tree.map(lambda x: _pad_rows(x, _bucket(n)) if np.ndim(x) else x, crops)
-    elbo, weighted = _score(fitted.model, padded, fitted.options, samples, key)
-    count = np.asarray(crops.scored).sum((1, 2))
-    return np.asarray(elbo, np.float64)[:n], np.asarray(weighted, np.float64)[:n], count
+    n, width = crops.ts.shape
+    size = max(1, min(_bucket(n), _MOST_STATES // (samples * width)))
+    bounds = []
+    for begin in range(0, n, size):
+        part = _select(crops, slice(begin, begin + size))
+        found = _score(fitted.model, _pad_crops(part, size), fitted.options, samples, key)
+        bounds.append(np.asarray(found, np.float64)[:, : len(part.ts)])
+    elbo, weighted = np.concatenate(bounds, axis=1)
+    return elbo, weighted, np.asarray(crops.scored).sum((1, 2))
 
 
 @eqx.filter_jit
@@ -240,7 +243,17 @@ def _score(model, crops, options, samples, key):
     found = weigh_evidence(model, crops, options, samples, key)
     weights = found.log_likelihood + found.log_ratio
     elbo = found.log_likelihood.mean(axis=0) - found.divergence
-    return elbo, jax.nn.logsumexp(weights, axis=0) - jnp.log(samples)
+    return jnp.stack([elbo, jax.nn.logsumexp(weights, axis=0) - jnp.log(samples)])
+
+
+def _select(crops: Crops, rows: slice) -> Crops:
+    return jax.tree.map(lambda x: x[rows] if np.ndim(x) else x, crops)
+
+
+def _pad_crops(crops: Crops, count: int | None = None) -> Crops:
+    """Filled up to `count` stretches, or a power of two, so that other numbers compile nothing."""
+    count = _bucket(len(crops.ts)) if count is None else count
+    return jax.tree.map(lambda x: _pad_rows(x, count) if np.ndim(x) else x, crops)
 
 
 def _pad_rows(x: Any, count: int) -> np.ndarray:

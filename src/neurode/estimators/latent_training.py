@@ -178,6 +178,7 @@ def train(
         for_stretches,
     )
     warmup = round(schedule.kl_warmup * schedule.steps)
+    is_noise_learned = getattr(model.emission, "is_learned", False)
     return fit(
         LatentLoss(options, schedule.samples, schedule.consistency),
         model,
@@ -188,6 +189,7 @@ def train(
         run=run,
         config=config,
         resume=resume,
+        trainable=_mark(is_noise_learned),
         skip_non_finite=10,
         progress=progress,
     )
@@ -198,5 +200,12 @@ def _make_optimizer(rate: float, weight_decay: float, steps: int) -> optax.Gradi
     """The optimiser, the same object for the same schedule, so that a refit compiles nothing."""
     schedule = optax.cosine_decay_schedule(rate, steps, _LAST_RATE)
     return optax.chain(
-        optax.clip_by_global_norm(_MOST_GRADIENT), optax.adamw(schedule, weight_decay=weight_decay)
+        optax.clip_by_global_norm(_MOST_GRADIENT),
+        # Noise does not decay: it is no complexity, and 1 is nothing to be drawn to.
+        optax.adamw(schedule, weight_decay=weight_decay, mask=lambda params: _mark(False)),
     )
+
+
+def _mark(emission: bool) -> Any:
+    """True for all parts of a model, and as told for what describes the observations."""
+    return LatentModel(True, True, True, emission)  # pyright: ignore[reportArgumentType]
