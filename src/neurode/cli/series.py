@@ -3,6 +3,7 @@
 import importlib.util
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from neurode.cli import fit, options
 from neurode.cli.errors import Interrupted, Mistake, interruptible
 
 if TYPE_CHECKING:
+    from neurode.data import Table
     from neurode.estimators import LatentODE
 
 TimeOrDate = Annotated[
@@ -39,6 +41,7 @@ MaxLength = Annotated[
 Batch = Annotated[
     int | None, typer.Option("--batch-size", metavar="N", min=1, help="Stretches per update.")
 ]
+_AGAIN = "the same command goes on from the last checkpoint"
 _SETTINGS = (
     "latent",
     "encoder",
@@ -105,8 +108,8 @@ def series(
         "seed": seed,
     }
     how = {"sort": sort, "encoding": encoding, "delimiter": delimiter, "decimal": decimal}
-    names = options.parse_names(columns)
-    table = read_table(data, time, names, id=id, dates=True, least=1, **how)
+    how |= {"dates": True, "least": 1}
+    table = read_table(data, time, options.parse_names(columns), id=id, **how)
     learned, held_out = fit.split_table(table, read_until(until, table.calendar), least=1)
     described = {
         "data": {
@@ -121,21 +124,12 @@ def series(
     }
     fit.open_folder(out, described, resume)
     model = make_latent(settings, progress=not quiet)
-    again = "the same command goes on from the last checkpoint"
-    with interruptible(f"{out} holds what was saved; {again}"):
+    with interruptible(f"{out} holds what was saved; {_AGAIN}"):
         model.fit(learned, id=id, time=time, run=out, resume=resume)
     if model.stats_["interrupted"]:
-        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {again}")
+        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {_AGAIN}")
     fit.describe_run(out, described)
-    print(model.summary_text())
-    print(f"model: {model.save(out)}")
-    if importlib.util.find_spec("matplotlib") is None:
-        print('no report: it needs matplotlib: pip install "neurode[report]"', file=sys.stderr)
-        return
-    from neurode.cli.series_page import write_report
-
-    command = shlex.join(["neurode", *sys.argv[1:]])
-    print(f"report: {write_report(out, model, learned, held_out, command=command).resolve()}")
+    _report(out, model, learned, held_out)
 
 
 def read_until(text: str | None, calendar: Any) -> float | None:
@@ -170,3 +164,15 @@ def make_latent(settings: dict[str, Any], progress: bool) -> "LatentODE":
 
     given = {name: settings[name] for name in _SETTINGS if settings[name] is not None}
     return LatentODE(random_state=settings["seed"], progress=progress, **given)
+
+
+def _report(out: Path, model: "LatentODE", learned: "Table", held_out: "Table | None") -> None:
+    print(model.summary_text())
+    print(f"model: {model.save(out)}")
+    if importlib.util.find_spec("matplotlib") is None:
+        print('no report: it needs matplotlib: pip install "neurode[report]"', file=sys.stderr)
+        return
+    from neurode.cli.series_page import write_report
+
+    command = shlex.join(["neurode", *sys.argv[1:]])
+    print(f"report: {write_report(out, model, learned, held_out, command=command).resolve()}")

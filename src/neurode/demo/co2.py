@@ -109,7 +109,7 @@ def forecast_years(stages: Stages, *, seed: int = 0, effort: float = 1.0) -> Fin
     stretches = cut_stretches(years, values)
     model = LatentODE(
         latent=6,
-        encoder="gru",
+        activation="softplus",
         max_length=200,
         shortest=SEEN_YEARS / (SEEN_YEARS + AHEAD_YEARS),
         steps=max(2, round(effort * STEPS)),

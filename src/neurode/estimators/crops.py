@@ -11,6 +11,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from neurode.data import ArrayBatches, FullBatch
 from neurode.models import Crops
 
+_FIRST_SHARE = 0.15  # of a row, at the first step
+
 
 class SeriesRows(NamedTuple):
     """n series in a model's units, padded to T times.
@@ -87,6 +89,33 @@ class Stretches(eqx.Module):
         return SeriesRows(ts - ts[:, :1], ys, mask & inside[..., None])
 
 
+class Growing(eqx.Module):
+    """Batches whose rows end early at first, then ever later, then not at all.
+
+    An oscillation seen whole from the start is first taken for its mean, and stays so.
+
+    Attributes:
+        batches: of `SeriesRows`.
+        steps: rows are complete from this step on.
+    """
+
+    batches: Stretches
+    steps: int = eqx.field(static=True)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps until about every observation was used once."""
+        return self.batches.steps_per_epoch
+
+    def __call__(self, step: Int[Array, ""]) -> SeriesRows:
+        """The rows of a step; times behind the end become repeats of it."""
+        ts, ys, mask = self.batches(step)
+        share = jnp.minimum(1, _FIRST_SHARE + (1 - _FIRST_SHARE) * step / self.steps)
+        first, last = ts[:, :1], ts[:, -1:]
+        end = jnp.where(share < 1, first + share.astype(ts.dtype) * (last - first), last)
+        return SeriesRows(jnp.minimum(ts, end), ys, mask & (ts <= end)[..., None])
+
+
 class CroppedSeries(eqx.Module):
     """Batches in which a series may begin late, and the encoder's view of it may end early.
 
@@ -103,7 +132,7 @@ class CroppedSeries(eqx.Module):
         kl_weight: what it grows to; 1 for the evidence lower bound.
     """
 
-    batches: Stretches | ArrayBatches
+    batches: Stretches | Growing | ArrayBatches
     key: Key[Array, ""]
     shortest: float = eqx.field(static=True)
     warmup: int = eqx.field(static=True)

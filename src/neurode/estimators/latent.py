@@ -37,7 +37,8 @@ class LatentODE(LatentInference):
 
     Training cuts stretches out of the series at random: of at most `max_length` rows, beginning
     anywhere, of which the encoder sees at least `shortest` and has to explain all. With
-    `max_length` above the longest series, `shortest=1` and `consistency=0` it is the paper's.
+    `max_length` above the longest series, `shortest=1`, `consistency=0` and `curriculum=0` it is
+    the paper's.
 
     Args:
         latent: number of latent dimensions.
@@ -57,6 +58,8 @@ class LatentODE(LatentInference):
         consistency: weight of the latent states' drift, see `neurode.models.LatentLoss`.
         samples: latent states drawn for each stretch in training.
         kl_warmup: share of the updates during which the divergence from the prior gets its weight.
+        curriculum: share of the updates during which stretches grow from their first 15% to all;
+            0 shows all of them from the start.
         solver: the method that follows latent states.
         rtol: relative tolerance.
         atol: absolute tolerance.
@@ -101,6 +104,7 @@ class LatentODE(LatentInference):
         consistency: float = 1.0,
         samples: int = 1,
         kl_warmup: float = 0.1,
+        curriculum: float = 0.5,
         solver: Solver = Tsit5(),  # noqa: B008
         rtol: float = 1e-3,
         atol: float = 1e-4,
@@ -127,6 +131,7 @@ class LatentODE(LatentInference):
         self.consistency = consistency
         self.samples = samples
         self.kl_warmup = kl_warmup
+        self.curriculum = curriculum
         self.solver = solver
         self.rtol = rtol
         self.atol = atol

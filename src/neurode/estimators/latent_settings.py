@@ -41,7 +41,7 @@ def check_latent_settings(estimator: Any) -> None:
         raise SettingError("learning_rate must be above 0, got 0")
     if e.rtol == 0 and e.atol == 0:
         raise SettingError("rtol and atol must not both be 0: no step would be accurate enough")
-    for name in ("shortest", "kl_warmup"):
+    for name in ("shortest", "kl_warmup", "curriculum"):
         check_number(name, getattr(e, name), least=0)
         if getattr(e, name) > 1:
             raise SettingError(f"{name} is a share, at most 1, got {getattr(e, name)!r}")

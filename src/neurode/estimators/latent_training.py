@@ -13,7 +13,7 @@ from jaxtyping import Array, Key
 from neurode.data import DataError
 from neurode.data.errors import quote
 from neurode.estimators.collections import Collection
-from neurode.estimators.crops import CroppedSeries, SeriesRows, Stretches
+from neurode.estimators.crops import CroppedSeries, Growing, SeriesRows, Stretches
 from neurode.estimators.scaling import Scaling, spread
 from neurode.estimators.series import observed_values
 from neurode.models import (
@@ -45,6 +45,7 @@ class Schedule(NamedTuple):
         consistency: weight of the drift of latent states.
         samples: initial states drawn for each stretch.
         kl_warmup: share of the steps during which the divergence gets its weight.
+        curriculum: share of the steps during which stretches grow to their full length.
     """
 
     steps: int
@@ -56,6 +57,7 @@ class Schedule(NamedTuple):
     consistency: float
     samples: int
     kl_warmup: float
+    curriculum: float
 
 
 def make_scaling(collection: Collection, likelihood: str, max_length: int) -> Scaling:
@@ -178,11 +180,17 @@ def train(
         for_stretches,
     )
     warmup = round(schedule.kl_warmup * schedule.steps)
+    growth = round(schedule.curriculum * schedule.steps)
     is_noise_learned = getattr(model.emission, "is_learned", False)
     return fit(
         LatentLoss(options, schedule.samples, schedule.consistency),
         model,
-        CroppedSeries(stretches, for_crops, schedule.shortest, warmup),
+        CroppedSeries(
+            Growing(stretches, growth) if growth else stretches,
+            for_crops,
+            schedule.shortest,
+            warmup,
+        ),
         optimizer=_make_optimizer(schedule.learning_rate, schedule.weight_decay, schedule.steps),
         steps=schedule.steps,
         key=key,
