@@ -157,9 +157,9 @@ def _dense_output(trajectory: Trajectory, ts: jax.Array) -> DenseOutput:
 
 
 def _raise_on_failure(solution: Solution, solver: Solver, max_steps: int) -> None:
-    """Explain a failure, when the call was a plain one and its status is a number."""
+    """Explain a failure, when the call was a plain one: no transformation around it."""
     status = solution.status
-    if isinstance(status, Tracer) or status.ndim:
+    if any(isinstance(x, Tracer) for x in jax.tree_util.tree_leaves(solution)) or status.ndim:
         return
     status = Status(int(status))
     if status == Status.SUCCESS:

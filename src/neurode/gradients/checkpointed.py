@@ -13,10 +13,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..core.lane_calls import Lanes, lane_call
 from ..core.lanes import sum_like, vary_over, varying_axes, while_any
 from ..core.status import Status
-from ..core.trees import add, row, tree_map, zero_cotangent
+from ..core.trees import add, is_differentiable, row, tree_map, zero_cotangent
 from ..loops.driver import integrate
+from ..loops.lanes import lanes_last
 from ..loops.problem import Entry, Problem, Recording, Trajectory
 from ..loops.replay import Ends, Replayed, replay_row, replay_step, walk_back
 from ..loops.tape import tape_slots
@@ -28,11 +30,14 @@ from .gradient import (
     arriving_cotangent,
     basic_recording,
     evals_per_replayed_step,
+    make_engine,
     make_problem,
     mark_failure,
+    solve_lanes,
     split,
     spoil,
 )
+from .lane_replay import LaneReplay
 
 
 class Checkpointed(GradientStrategy):
@@ -56,8 +61,17 @@ class Checkpointed(GradientStrategy):
 
     def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
         """Solve, differentiably in reverse mode."""
-        slots = tape_slots(inputs.y0, settings.max_steps, self.max_memory)
-        return _solve(settings, slots, inputs)
+        if settings.dense:
+            slots = tape_slots(inputs.y0, settings.max_steps, self.max_memory)
+            return _solve(settings, slots, inputs)
+        return lane_call(_run, (settings, self.max_memory), inputs)
+
+
+def _run(lanes: Lanes | None, settings: Settings, max_memory: int | None, inputs: Inputs) -> Any:
+    """The solve of one system, or of many lanes."""
+    if lanes is None:
+        return _solve(settings, tape_slots(inputs.y0, settings.max_steps, max_memory), inputs)
+    return _solve_lanes(settings, max_memory, lanes, inputs), True
 
 
 class _Cotangents(NamedTuple):
@@ -72,6 +86,9 @@ class _Cotangents(NamedTuple):
     next_row: jax.Array
 
 
+# -- one system ------------------------------------------------------------------------------------
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _solve(settings: Settings, slots: int, inputs: Inputs) -> Trajectory:
     del slots
@@ -80,20 +97,103 @@ def _solve(settings: Settings, slots: int, inputs: Inputs) -> Trajectory:
 
 
 def _forward(settings: Settings, slots: int, inputs: Inputs) -> tuple:
+    if settings.dense:
+        visible, kept = _record(None, settings, slots, inputs)
+    else:
+        visible, kept = lane_call(_record, (settings, slots), inputs)
+    return visible, (inputs, kept)
+
+
+def _record(lanes: Lanes | None, settings: Settings, slots: int, inputs: Inputs) -> Any:
+    """The trajectory, and what the backward pass needs of it."""
+    if lanes is not None:
+        return _blank_record(lanes, settings, slots, inputs)
     recording = Recording(dense=settings.dense, log=True, slots=slots)
     trajectory = integrate(make_problem(settings, inputs), recording)
     visible = trajectory._replace(tape=None, log=trajectory.log if settings.dense else None)
     # The backward pass needs neither the rows nor the interpolants.
     kept = trajectory._replace(rows=None, interpolants=None)
-    return mark_failure(settings, visible), (inputs, kept)
+    return mark_failure(settings, visible), kept
 
 
 def _backward(settings: Settings, slots: int, residuals: tuple, cotangent: Trajectory) -> tuple:
     inputs, found = residuals
-    return (_Backward(settings, slots, inputs, found, cotangent).run(),)
+    if settings.dense:
+        return (_Backward(settings, slots, inputs, found, cotangent).run(),)
+    cotangent = eqx.filter(cotangent, is_differentiable)
+    pulled = lane_call(_pull, (settings, slots), inputs, found, cotangent)
+    return (eqx.combine(pulled, zero_cotangent(inputs)),)
+
+
+def _pull(lanes: Lanes | None, settings: Settings, slots: int, *operands: Any) -> Any:
+    """The cotangents of the inputs that have one; operands are inputs, found and cotangent."""
+    if lanes is not None:
+        return _pull_each(lanes, settings, slots, *operands), True
+    inputs, found, cotangent = operands
+    result = _Backward(settings, slots, inputs, found, cotangent).run()
+    return eqx.filter(result, is_differentiable)
 
 
 _solve.defvjp(_forward, _backward)
+
+
+# -- many lanes ------------------------------------------------------------------------------------
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _solve_lanes(settings: Settings, max_memory: Any, lanes: Lanes, inputs: Inputs) -> Trajectory:
+    del max_memory
+    return solve_lanes(settings, lanes, inputs)
+
+
+def _forward_lanes(settings: Settings, max_memory: Any, lanes: Lanes, inputs: Inputs) -> tuple:
+    own, shared = lanes.split(inputs)
+    engine = make_engine(settings, lanes_last(own), shared, lanes.size)
+    state, recorded = engine.record(max_memory)
+    trajectory = engine.finish(state)
+    kept = trajectory._replace(rows=None)
+    marked = jax.vmap(lambda trajectory: mark_failure(settings, trajectory))(trajectory)
+    return marked, (inputs, kept, recorded)
+
+
+def _backward_lanes(settings, max_memory, lanes, residuals, cotangent: Trajectory) -> tuple:
+    del max_memory
+    inputs, found, recorded = residuals
+    return (LaneReplay(settings, lanes, inputs, found, recorded, cotangent).run(),)
+
+
+_solve_lanes.defvjp(_forward_lanes, _backward_lanes)
+
+
+# -- a gradient per lane (`vmap` of `grad`) --------------------------------------------------------
+
+
+def _blank_record(lanes: Lanes, settings: Settings, slots: int, inputs: Inputs) -> tuple:
+    """As `_record` for many lanes, without tapes: the way back solves again and writes its log."""
+    found = solve_lanes(settings, lanes, inputs)
+    own, shared = lanes.split(inputs)
+    one = eqx.combine(tree_map(lambda x: x[0], own), shared)
+    shapes = jax.eval_shape(lambda x: _record(None, settings, slots, x)[1], one)
+    blank = tree_map(lambda x: jnp.zeros(x.shape, x.dtype), (shapes.log, shapes.tape))
+    kept = found._replace(rows=None, log=blank[0], tape=blank[1])
+    has_lanes = tree_map(lambda _: True, found._replace(rows=None))
+    return (found, kept), (True, has_lanes._replace(
+        log=tree_map(lambda _: False, blank[0]), tape=tree_map(lambda _: False, blank[1])
+    ))  # fmt: skip
+
+
+def _pull_each(lanes: Lanes, settings: Settings, slots: int, *operands: Any) -> Any:
+    """Cotangents of the inputs for each lane, also of those that all lanes share."""
+    own, shared = lanes.split(operands)
+    if not jax.tree_util.tree_leaves(own[0]):  # one solve, many cotangents (`jacrev`)
+        one = lambda own: _pull(None, settings, slots, *eqx.combine(own, shared))  # noqa: E731
+        return jax.vmap(one)(own)
+    widened = tree_map(lambda x: jnp.broadcast_to(x, (lanes.size, *x.shape)), shared)
+    inputs, _, cotangent = eqx.combine(own, widened)
+    everything = Lanes(lanes.size, (True,) * len(jax.tree_util.tree_leaves(inputs)))
+    _, (_, found, recorded) = _forward_lanes(settings, None, everything, inputs)
+    replay = LaneReplay(settings, everything, inputs, found, recorded, cotangent)
+    return eqx.filter(replay.run(), is_differentiable)
 
 
 class _Backward:
@@ -143,7 +243,7 @@ class _Backward:
             "ts": ts_total,
         }
         if inputs.probe is not None:
-            per_step = evals_per_replayed_step(self.settings, ts)
+            per_step = evals_per_replayed_step(self.settings, ts.shape[0])
             evals = jnp.where(is_idle, 0, found.num_accepted * per_step)
             replace["probe"] = evals.astype(inputs.probe.dtype)
         return sum_like(spoil(result._replace(**replace), self.is_lost), inputs)

@@ -48,7 +48,7 @@ class Direct(GradientStrategy):
         trajectory = _solve(settings, inputs._replace(probe=None))
         if probe is None:
             return trajectory
-        evals = trajectory.num_accepted * evals_per_replayed_step(settings, inputs.ts)
+        evals = trajectory.num_accepted * evals_per_replayed_step(settings, inputs.ts.shape[0])
         return trajectory._replace(rows=_count(trajectory.rows, probe, evals))
 
 

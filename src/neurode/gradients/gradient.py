@@ -8,10 +8,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..core.lane_calls import Lanes
 from ..core.norms import Tolerance
 from ..core.status import Status
 from ..core.trees import is_differentiable, per_row, tree_map
 from ..core.types import Rows, State, Times
+from ..loops.lanes import LaneEngine, LaneState, lanes_last
 from ..loops.problem import Problem, Recording, Trajectory
 from ..solvers.solver import Solver
 from ..stepping.controller import StepController
@@ -81,15 +83,42 @@ def make_problem(settings: Settings, inputs: Inputs) -> Problem:
     )
 
 
+def make_engine(
+    settings: Settings, own: Inputs, shared: Inputs, size: int, **options: Any
+) -> LaneEngine:
+    """The loop that solves the problem for many lanes.
+
+    Args:
+        settings: of the solve.
+        own: the inputs that differ between lanes, lanes last; None elsewhere.
+        shared: the inputs that all lanes share; None elsewhere.
+        size: how many lanes.
+        options: of the engine.
+    """
+
+    def build(own: Inputs, shared: Inputs) -> Problem:
+        return make_problem(settings, eqx.combine(own, shared))
+
+    return LaneEngine(build, own, shared, size, **options)
+
+
+def solve_lanes(settings: Settings, lanes: Lanes, inputs: Inputs) -> Trajectory:
+    """Solve for many lanes; everything has lanes first. Not differentiable."""
+    own, shared = lanes.split(inputs)
+    engine = make_engine(settings, lanes_last(own), shared, lanes.size)
+    trajectory = engine.finish(engine.run(LaneState(engine.start(), engine.blank_rows(), None)))
+    return jax.vmap(lambda trajectory: mark_failure(settings, trajectory))(trajectory)
+
+
 def basic_recording(settings: Settings) -> Recording:
     """What a solve without derivatives writes down."""
     return Recording(dense=settings.dense, log=settings.dense)
 
 
-def evals_per_replayed_step(settings: Settings, ts: Times) -> int:
+def evals_per_replayed_step(settings: Settings, num_rows: int) -> int:
     """Evaluations of f (each with its transpose) when an accepted step is differentiated."""
     evals = settings.solver.evaluations
-    if ts.shape[0] > 2 or settings.dense:
+    if num_rows > 2 or settings.dense:
         return evals.start + evals.step + evals.dense
     return evals.step  # the last stage of an FSAL step goes unused
 

@@ -43,14 +43,27 @@ class Carry(NamedTuple):
     interpolants: Any
 
 
+class Taken(NamedTuple):
+    """An attempted step, as those who write it down want to know it."""
+
+    step: Step
+    h: Scalar
+    """Signed size."""
+    kind: jax.Array
+    alive: jax.Array
+    accept: jax.Array
+    reached: Clock
+    """The time at its end (the near side of a jump)."""
+
+
 def integrate_joint(problem: Problem, recording: Recording) -> Trajectory:
     """Integrate from ts[0] to ts[-1], or to the failure that the status names."""
-    loop = _Loop(problem, recording)
+    loop = Loop(problem, recording)
     carry = loop.run(loop.start())
     return loop.finish(carry)
 
 
-class _Loop:
+class Loop:
     """The parts of the loop, bound to a problem. Holds nothing that changes."""
 
     def __init__(self, problem: Problem, recording: Recording):
@@ -58,7 +71,7 @@ class _Loop:
         self.t0, self.t1 = problem.ts[0], problem.ts[-1]
         self.direction = jnp.where(self.t1 < self.t0, -1, 1).astype(problem.ts.dtype)
         self.span = self.direction * (self.t1 - self.t0)
-        self.has_inner_rows = problem.ts.shape[0] > 2
+        self.has_inner_rows = recording.rows and problem.ts.shape[0] > 2
         self.limits = problem.controller.limits
         self.slots = problem.max_steps if recording.slots is None else recording.slots
         self.outgrows_tape = self.slots < problem.max_steps
@@ -66,6 +79,7 @@ class _Loop:
     # -- before ------------------------------------------------------------------------------------
 
     def start(self) -> Carry:
+        """Before the first step."""
         problem, recording = self.problem, self.recording
         y0, ts = problem.y0, problem.ts
         zero = jnp.zeros((), jnp.int32)
@@ -126,6 +140,7 @@ class _Loop:
         return jnp.all(jnp.stack(checks))
 
     def first_step(self, solver_state: Any) -> Scalar:
+        """The (positive) size of the first step."""
         problem, limits = self.problem, self.limits
         controller = problem.controller
         if not controller.adaptive:
@@ -155,6 +170,7 @@ class _Loop:
         return alive & tapes.has_room(carry.tape, self.slots, carry.num_accepted)
 
     def run(self, carry: Carry) -> Carry:
+        """Step until the end, or to a failure."""
         max_steps = self.problem.max_steps
         if not self.outgrows_tape:
             return while_any(self.is_alive, self.attempt, carry)
@@ -181,13 +197,26 @@ class _Loop:
         return jnp.where(ends_there, remaining, carry.h), ends_there, stop
 
     def attempt(self, carry: Carry) -> Carry:
-        """One step, accepted or rejected; a lane that is not alive stays as it is."""
-        problem, alive = self.problem, self.is_alive(carry)
+        """One step, accepted or rejected, and written down."""
+        new, taken = self.advance(carry, self.is_alive(carry))
+        return self.record(carry, new, taken)
+
+    def advance(
+        self, carry: Carry, alive: jax.Array, verdict: jax.Array | None = None
+    ) -> tuple[Carry, Taken]:
+        """One step, accepted or rejected; a lane that is not alive stays as it is.
+
+        Args:
+            carry: where the step begins.
+            alive: whether to take it.
+            verdict: whether it was accepted, when it is taken again.
+        """
+        problem = self.problem
         h, ends_there, stop = self.plan(carry)
         step = problem.solver.step(
             problem.field, carry.clock, self.direction * h, carry.y, carry.solver_state
         )
-        accept, h_next, controller_state, status = self.judge(carry, step, h)
+        accept, h_next, controller_state, status = self.judge(carry, step, h, verdict)
         accept = accept & alive
         moved = advance(carry.clock, self.direction * h)
         clock = select(
@@ -208,10 +237,10 @@ class _Loop:
             num_accepted=carry.num_accepted + accept,
         )
         kind = jnp.where(ends_there, jnp.where(stop.is_end, LAST, ANCHORED), FREE)
-        new = self.record(carry, new, step, self.direction * h, kind, alive, accept)
-        return self.pass_jump(new, stop, accept & ends_there)
+        taken = Taken(step, self.direction * h, kind, alive, accept, clock)
+        return self.pass_jump(new, stop, accept & ends_there), taken
 
-    def judge(self, carry: Carry, step: Step, h: Scalar) -> tuple:
+    def judge(self, carry: Carry, step: Step, h: Scalar, verdict: jax.Array | None) -> tuple:
         """Whether to accept, the next step size, the controller's state and the status."""
         problem, controller = self.problem, self.problem.controller
         if not controller.adaptive:
@@ -222,6 +251,10 @@ class _Loop:
         # 0 * y is NaN where the new state is not finite: no further pass over y is needed.
         spoiled = tuple(add(error, scale(0, step.y)) for error in step.errors)
         error = problem.solver.error_norm(spoiled, problem.error_norm(carry.y, step.y))
+        if verdict is not None:
+            # Another program rounds differently; near 1 that must not turn the verdict.
+            above = 1 + jnp.finfo(error.dtype).eps
+            error = jnp.where(verdict, jnp.minimum(error, 1), jnp.maximum(error, above))
         decision = controller.decide(error, h, problem.error_order, carry.controller_state)
         # Against a wall of NaN, steps below the time's own precision lead nowhere.
         t = carry.clock.hi
@@ -233,22 +266,14 @@ class _Loop:
         status = jnp.where(is_stuck, reason, carry.status)
         return decision.accept, decision.next_step, decision.state, status
 
-    def record(
-        self,
-        old: Carry,
-        new: Carry,
-        step: Step,
-        h: Scalar,
-        kind: jax.Array,
-        alive: jax.Array,
-        accept: jax.Array,
-    ) -> Carry:
+    def record(self, old: Carry, new: Carry, taken: Taken) -> Carry:
         """Write down what was asked for. A rejected step is overwritten by the next attempt."""
         problem, recording = self.problem, self.recording
+        step, h, alive = taken.step, taken.h, taken.alive
         dense_evals = problem.solver.evaluations.dense
         index = jnp.where(alive, old.num_accepted, problem.max_steps)
         if recording.log:
-            entry = [*old.clock, h, kind, old.next_row]
+            entry = [*old.clock, h, taken.kind, old.next_row]
             entry = jnp.stack([x.astype(h.dtype) for x in entry])
             new = new._replace(log=set_row(old.log, index, entry))
         if recording.slots is not None:
@@ -267,17 +292,16 @@ class _Loop:
             interpolant = lambda: coefficients  # noqa: E731
         if not self.has_inner_rows:
             return new
-        return self.save_rows(old, new, interpolant, h, accept)
+        return self.save_rows(old, new, interpolant, taken)
 
-    def save_rows(
-        self, old: Carry, new: Carry, interpolant: Callable, h: Scalar, accept: jax.Array
-    ) -> Carry:
+    def save_rows(self, old: Carry, new: Carry, interpolant: Callable, taken: Taken) -> Carry:
         """Interpolate at the save times that this step has passed (all but the last)."""
         problem, ts, n = self.problem, self.problem.ts, self.problem.ts.shape[0]
+        h, reached = taken.h, taken.reached
 
         def is_passed(index):
             is_inner = index < n - 1
-            return accept & is_inner & (self.direction * until(new.clock, ts[index]) <= 0)
+            return taken.accept & is_inner & (self.direction * until(reached, ts[index]) <= 0)
 
         def save_all(index, rows):
             coefficients = interpolant()
@@ -324,6 +348,7 @@ class _Loop:
     # -- after -------------------------------------------------------------------------------------
 
     def finish(self, carry: Carry) -> Trajectory:
+        """What the loop hands back."""
         problem = self.problem
         n = len(problem.ts)
         status = jnp.where(carry.status == RUNNING, Status.MAX_STEPS, carry.status)
@@ -353,6 +378,7 @@ class _Loop:
         )
 
     def count_evals(self, carry: Carry) -> jax.Array:
+        """The number of evaluations of f."""
         evals = self.problem.solver.evaluations
         start = evals.start
         asks_first_step = self.problem.first_step is None and self.limits.first_step is None

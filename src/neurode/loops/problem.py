@@ -72,11 +72,13 @@ class Recording:
         dense: the interpolant of every accepted step.
         log: times and sizes of the accepted steps.
         slots: how many states of accepted steps the tape holds; None for no tape.
+        rows: what is asked for at the save times between the first and the last.
     """
 
     dense: bool = False
     log: bool = False
     slots: int | None = None
+    rows: bool = True
 
 
 class Entry(NamedTuple):

@@ -65,10 +65,13 @@ class StepController(eqx.Module):
 
 
 class PIDState(NamedTuple):
-    """Error norms of the last two accepted steps, and whether the last attempt was rejected."""
+    """Error norms of the last two accepted steps, and whether the last attempt was rejected.
 
-    previous: Scalar
-    before: Scalar
+    A norm that the coefficients do not ask for is None.
+    """
+
+    previous: Any
+    before: Any
     rejected: Any
 
 
@@ -135,7 +138,11 @@ class PIDController(StepController):
     def start(self, dtype: Any) -> PIDState:
         """As if the steps before the first had met the tolerance exactly."""
         one = jnp.ones((), dtype)
-        return PIDState(one, one, jnp.asarray(False))
+        remembers_two = self.d != 0
+        remembers_one = self.p != 0 or remembers_two
+        return PIDState(
+            one if remembers_one else None, one if remembers_two else None, jnp.asarray(False)
+        )
 
     def decide(self, error: Scalar, h: Scalar, error_order: int, state: PIDState) -> Decision:
         """Accept when the scaled error is at most 1."""
@@ -148,26 +155,26 @@ class PIDController(StepController):
         floor = jnp.asarray(1e-10, dtype)
         e = jnp.where(is_finite, jnp.maximum(error, floor), 1)
         k = error_order
-        history = _power(state.previous, (self.p + 2 * self.d) / k)
-        history = history * _power(state.before, -self.d / k)
-        grow = self.safety * e ** (-(self.p + self.i + self.d) / k) * history
+        grow = self.safety * _power(e, -(self.p + self.i + self.d) / k)
+        if state.previous is not None:
+            grow = grow * _power(state.previous, (self.p + 2 * self.d) / k)
+        if state.before is not None:
+            grow = grow * _power(state.before, -self.d / k)
         grow = jnp.clip(grow, self.min_factor, jnp.where(state.rejected, 1, self.max_factor))
-        shrink = jnp.clip(self.safety * e ** (-1 / k), self.min_factor, 1)
+        shrink = jnp.clip(self.safety * _power(e, -1 / k), self.min_factor, 1)
         shrink = jnp.where(is_finite, shrink, self.min_factor)
         next_step = self.limits.clamp(h * jnp.where(accept, grow, shrink))
-        return Decision(
-            accept,
-            next_step.astype(dtype),
-            PIDState(
-                jnp.where(accept, e, state.previous),
-                jnp.where(accept, state.previous, state.before),
-                ~accept,
-            ),
-        )
+        previous = before = None
+        if state.before is not None:
+            before = jnp.where(accept, state.previous, state.before)
+        if state.previous is not None:
+            previous = jnp.where(accept, e, state.previous)
+        return Decision(accept, next_step.astype(dtype), PIDState(previous, before, ~accept))
 
 
-def _power(base: Scalar, exponent: float) -> Scalar | float:
-    return 1.0 if exponent == 0 else base**exponent
+def _power(base: Scalar, exponent: float) -> Scalar:
+    """base ** exponent of a positive base, for a fifth of what XLA's power takes."""
+    return jnp.exp(exponent * jnp.log(base))
 
 
 def PIController(p: float = 0.2, i: float = 0.65, **options: Any) -> PIDController:

@@ -1,0 +1,158 @@
+"""Functions that are told when they are vmapped, and how.
+
+`jax.vmap` normally rewrites a program operation by operation. A loop of independent systems is
+better served by a program of its own, which knows that it has lanes. `lane_call` hands a function
+over to whoever transforms it: called plainly it computes one system; under `jax.vmap` the function
+is called once more with a `Lanes`, which says how many there are and what differs between them.
+
+This is `jax.custom_batching.custom_vmap` with two more properties that solves need: derivatives
+pass through it (a `jax.custom_vjp` inside is differentiated after the lanes are known, so that the
+cotangent of what all lanes share is one sum and never an array per lane), and further vmaps
+lengthen the lanes.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core as jex
+from jax.interpreters import ad, batching, mlir
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """How a function's arguments are batched.
+
+    Attributes:
+        size: how many lanes.
+        batched: per leaf of the arguments, whether it has a leading axis of lanes.
+    """
+
+    size: int
+    batched: tuple[bool, ...]
+
+    def split(self, args: Any) -> tuple[Any, Any]:
+        """The leaves that differ between lanes, and those that all lanes share; None elsewhere."""
+        leaves, treedef = jax.tree_util.tree_flatten(args)
+        own = [x if b else None for x, b in zip(leaves, self.batched, strict=True)]
+        shared = [None if b else x for x, b in zip(leaves, self.batched, strict=True)]
+        return treedef.unflatten(own), treedef.unflatten(shared)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What is known about a call when it is traced."""
+
+    function: Callable
+    static: tuple[Hashable, ...]
+    in_tree: Any
+    lanes: Lanes | None
+
+
+def lane_call(
+    function: Callable, static: tuple[Hashable, ...], *args: Any, lanes: Lanes | None = None
+) -> Any:
+    """function(lanes, *static, *args), where lanes is None, or says how args are batched.
+
+    Args:
+        function: closes over no arrays. Without lanes it returns a pytree of arrays; with lanes
+            a pair, that pytree and a matching one of booleans: which leaves have a leading axis of
+            lanes. The rest is one value for all lanes together.
+        static: hashable arguments.
+        args: pytrees of arrays.
+        lanes: given when the arguments have lanes already.
+
+    Returns:
+        The pytree. (Which of its leaves have lanes, the caller who passed lanes knows.)
+    """
+    flat, in_tree = jax.tree_util.tree_flatten(args)
+    outs, out_tree, _ = _bind(_Call(function, static, in_tree, lanes), flat)
+    return jax.tree_util.tree_unflatten(out_tree, outs)
+
+
+def _bind(call: _Call, flat: list) -> tuple[list, Any, list[bool]]:
+    found: dict[str, Any] = {}
+
+    def run(*leaves):
+        result = call.function(call.lanes, *call.static, *call.in_tree.unflatten(leaves))
+        batched = None
+        if call.lanes is not None:
+            result, batched = result
+        outs, found["tree"] = jax.tree_util.tree_flatten(result)
+        if batched is not None:
+            batched = jax.tree_util.tree_leaves(jax.tree_util.tree_broadcast(batched, result))
+        found["batched"] = batched or [False] * len(outs)
+        return outs
+
+    jaxpr = jax.make_jaxpr(run)(*flat)
+    outs = _lane_call_p.bind(*jaxpr.consts, *flat, jaxpr=jaxpr.jaxpr, call=call)
+    return outs, found["tree"], found["batched"]
+
+
+def _run(*operands: Any, jaxpr: jex.Jaxpr, call: _Call) -> list:
+    del call
+    n = len(jaxpr.constvars)
+    return jex.jaxpr_as_fun(jex.ClosedJaxpr(jaxpr, operands[:n]))(*operands[n:])
+
+
+def _jvp(primals, tangents, *, jaxpr, call):
+    def instantiate(primal, tangent):
+        return ad.instantiate_zeros(tangent) if isinstance(tangent, ad.Zero) else tangent
+
+    tangents = [instantiate(p, t) for p, t in zip(primals, tangents, strict=True)]
+    return jax.jvp(lambda *xs: _run(*xs, jaxpr=jaxpr, call=call), tuple(primals), tuple(tangents))
+
+
+def _batch(axis_data, operands, dims, *, jaxpr, call: _Call):
+    if all(d is None for d in dims):
+        return _lane_call_p.bind(*operands, jaxpr=jaxpr, call=call), [None] * len(jaxpr.outvars)
+    count = len(jaxpr.constvars)
+    new = [d is not None for d in dims]
+    size = axis_data.size
+    flat = [x if d is None else jnp.moveaxis(x, d, 0) for x, d in zip(operands, dims, strict=True)]
+    if any(new[:count]) or not _can_merge(call, flat[count:], new[count:]):
+        run = lambda *xs: _run(*xs, jaxpr=jaxpr, call=call)  # noqa: E731
+        axes = tuple(0 if b else None for b in new)
+        outs = jax.vmap(run, axes, axis_size=size, spmd_axis_name=axis_data.spmd_name)(*flat)
+        return outs, [0] * len(outs)
+    if call.lanes is None:
+        call = _Call(call.function, call.static, call.in_tree, Lanes(size, tuple(new[count:])))
+        outs, _, batched = _bind(call, flat[count:])
+        return outs, [0 if b else None for b in batched]
+    old = call.lanes
+    merged = [
+        _merge(x, b, was, size, old.size)
+        for x, b, was in zip(flat[count:], new[count:], old.batched, strict=True)
+    ]
+    lanes = Lanes(size * old.size, old.batched)
+    outs, _, _ = _bind(_Call(call.function, call.static, call.in_tree, lanes), merged)
+    return [x.reshape(size, old.size, *x.shape[1:]) for x in outs], [0] * len(outs)
+
+
+def _can_merge(call: _Call, flat: list, new: list[bool]) -> bool:
+    """Whether a further batch axis may simply lengthen the lanes.
+
+    Not where lanes share what now differs between groups of them: it would have to be copied.
+    """
+    if call.lanes is None:
+        return True
+    return not any(b and not was for b, was in zip(new, call.lanes.batched, strict=True))
+
+
+def _merge(x: jax.Array, is_new: bool, was_batched: bool, size: int, old_size: int) -> jax.Array:
+    if not was_batched:
+        return x
+    if not is_new:
+        x = jnp.broadcast_to(x, (size, *x.shape))
+    return x.reshape(size * old_size, *x.shape[2:])
+
+
+_lane_call_p = jex.Primitive("lane_call")
+_lane_call_p.multiple_results = True
+_lane_call_p.def_impl(jax.jit(_run, static_argnames=("jaxpr", "call")))
+_lane_call_p.def_abstract_eval(lambda *_, jaxpr, call: [v.aval for v in jaxpr.outvars])
+mlir.register_lowering(_lane_call_p, mlir.lower_fun(_run, multiple_results=True))
+ad.primitive_jvps[_lane_call_p] = _jvp
+batching.fancy_primitive_batchers[_lane_call_p] = _batch

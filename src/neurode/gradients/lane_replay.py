@@ -1,0 +1,356 @@
+"""`Checkpointed` for many independent systems: the accepted steps of all lanes, walked backwards.
+
+What one system does in `checkpointed.py`, with two differences. The lanes walk in step, from the
+last attempt to the first, and a lane joins when the walk reaches its own last attempt. And each
+step is differentiated as one function of all lanes, so that the cotangent of weights which all
+lanes share is a sum from the start (one matrix product, never an array per lane).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..core.lane_calls import Lanes
+from ..core.lanes import sum_like, while_any
+from ..core.lanes_last import compute_once, over_lanes, runtime_one
+from ..core.status import Status
+from ..core.trees import add, is_differentiable, tree_map, zero_cotangent
+from ..loops.lane_log import LaneEntry, LaneLog, Recorded, walk_chunks_back
+from ..loops.lanes import LaneState, lanes_first, lanes_last, put, settled, take, widths
+from ..loops.problem import FREE, Entry, Problem, Trajectory
+from ..loops.replay import Ends, Replayed, replay_row, replay_step
+from .gradient import (
+    Inputs,
+    Settings,
+    any_nonzero,
+    arriving_cotangent,
+    evals_per_replayed_step,
+    make_engine,
+    make_problem,
+    split,
+)
+
+
+class _Walk(NamedTuple):
+    """Cotangents of some lanes, lanes last."""
+
+    y: Any
+    shift: jax.Array
+    ends: Ends
+    own: Any
+    """Of what the lanes' functions hold and differs between lanes."""
+    next_row: jax.Array
+
+
+class _All(NamedTuple):
+    """Cotangents of all lanes together."""
+
+    shared: Any
+    """Of what the functions hold and all lanes share."""
+    ts: jax.Array
+    """[lanes * rows], of the save times between the first and the last."""
+
+
+class _Chunk(NamedTuple):
+    """A chunk of attempts while it is walked back."""
+
+    first: jax.Array
+    log: LaneLog
+    steps: jax.Array
+    """Attempts of each lane."""
+    order: jax.Array
+    """The lanes, those with most attempts first."""
+
+
+class LaneReplay:
+    """The backward pass, bound to what the forward pass kept and to the cotangents.
+
+    Args:
+        settings: of the solve.
+        lanes: which inputs differ between lanes.
+        inputs: of the solve; leaves that differ with a leading axis of lanes.
+        found: what the forward pass found, lanes first; its rows are not needed.
+        recorded: its attempts.
+        cotangent: of the trajectory, lanes first.
+    """
+
+    def __init__(
+        self, settings: Settings, lanes: Lanes, inputs: Inputs, found: Trajectory,
+        recorded: Recorded, cotangent: Trajectory,
+    ):  # fmt: skip
+        self.settings, self.lanes, self.inputs = settings, lanes, inputs
+        self.size, self.widths = lanes.size, widths(lanes.size, shrink=8)
+        self.n = inputs.ts.shape[-1]
+        self.one = runtime_one(inputs.y0)
+        own, self.shared = lanes.split(inputs)
+        self.own = lanes_last(own)
+        self.shared_part, self.shared_rest = split((self.shared.field, self.shared.save))
+        self.found, self.recorded, self.cotangent = found, recorded, cotangent
+        arriving = jax.vmap(lambda found, rows: arriving_cotangent(settings, found, rows))
+        self.rows, self.last_row, self.is_lost = arriving(found, cotangent.rows)
+        self.is_idle = (found.status != Status.SUCCESS) & ~jax.vmap(any_nonzero)(
+            (self.rows, self.last_row, cotangent.y)
+        )
+
+    # -- functions of all lanes --------------------------------------------------------------------
+
+    def problem(self, own: Inputs, own_part: Any, shared_part: Any) -> Problem:
+        """One lane's problem with the differentiable parts of field and save put in."""
+        _, own_rest = split((own.field, own.save))
+        field, save = eqx.combine(own_part, own_rest, shared_part, self.shared_rest)
+        inputs = eqx.combine(own, self.shared)._replace(field=field, save=save)
+        return settled(make_problem(self.settings, inputs), self.one, arguments=True)
+
+    def vjp(self, function: Callable, own: Inputs, constants: Any, args: Any) -> tuple:
+        """function(problem, constants, *args) of every lane, and its pullback.
+
+        The pullback gives the cotangents of args, of the lanes' own functions, and of what the
+        functions share.
+        """
+        own_part, _ = split((own.field, own.save))
+
+        def all_lanes(args, own_part, shared_part):
+            def one(own, own_part, constants, args):
+                return function(self.problem(own, own_part, shared_part), constants, *args)
+
+            return over_lanes(one)(own, own_part, constants, args)
+
+        return jax.vjp(all_lanes, args, own_part, self.shared_part)
+
+    # -- the walk ----------------------------------------------------------------------------------
+
+    def run(self) -> Inputs:
+        """Cotangents of the inputs: per lane where they differ, else summed."""
+        own = self.safe_own()
+        walk, everybody = self.at_the_end(own)
+        engine = make_engine(
+            self.settings, own, self.shared, self.size, wants_rows=False, shrink=16
+        )
+
+        def retake(carry, log, verdicts):
+            return engine.run(LaneState(carry, None, log), verdicts).log
+
+        def visit(first, log, steps, carried):
+            steps = jnp.where(self.is_idle, 0, steps)
+            chunk = _Chunk(first, log, steps, jnp.argsort(-steps, stable=True))
+            _, walk, everybody = self.walk_back(0, own, None, chunk, jnp.max(steps), *carried)
+            return walk, everybody
+
+        walk, everybody = walk_chunks_back(retake, self.recorded, visit, (walk, everybody))
+        return self.finish(own, walk, everybody)
+
+    def safe_own(self) -> Inputs:
+        """What differs between lanes, without the data of lanes on which nothing depends.
+
+        They are computed along with the others and multiplied by zero; NaN would remain.
+        """
+
+        def replace(own):
+            healthy = jnp.argmin(self.is_idle)
+            return take(own, jnp.where(self.is_idle, healthy, jnp.arange(self.size)))
+
+        return jax.lax.cond(jnp.any(self.is_idle), replace, lambda own: own, self.own)
+
+    def at_the_end(self, own: Inputs) -> tuple[_Walk, _All]:
+        """The cotangents that arrive at the last states."""
+        found, dtype = self.found, self.inputs.ts.dtype
+        t1 = over_lanes(lambda own: eqx.combine(own, self.shared).ts[-1])(own)
+        y = lanes_last(tree_map(lambda x: jnp.where(_per_lane(self.is_idle, x), 0, x), found.y))
+        t_bar, y_bar, own_bar, shared_bar = self.pull_end(own, t1, y, lanes_last(self.last_row))
+        zero = jnp.zeros(self.size, dtype)
+        is_success = found.status == Status.SUCCESS
+        next_row = jnp.where(is_success, self.n - 2, found.rows_done - 1)
+        ts = jnp.zeros((self.size, self.n), dtype).at[:, -1].set(t_bar).reshape(-1)
+        y_bar = add(y_bar, lanes_last(self.cotangent.y))
+        return _Walk(y_bar, zero, Ends(zero, zero), own_bar, next_row), _All(shared_bar, ts)
+
+    def pull_end(self, own: Inputs, t: jax.Array, y: Any, row_bar: Any) -> tuple:
+        """Pull a cotangent back through what is saved at t0 or t1."""
+        _, pull = self.vjp(lambda problem, _, t, y: problem.row(t, y), own, None, (t, y))
+        (t_bar, y_bar), own_bar, shared_bar = pull(row_bar)
+        return t_bar, y_bar, own_bar, shared_bar
+
+    def walk_back(
+        self, level: int, own: Inputs, ids: Any, chunk: _Chunk, k: jax.Array, walk: _Walk,
+        everybody: _All,
+    ) -> tuple:  # fmt: skip
+        """From attempt k - 1 down to the first at which more lanes take part than these.
+
+        Those with most attempts begin alone, in narrow arrays.
+        """
+        if level + 1 < len(self.widths):
+            width = self.widths[level + 1]
+            order = chunk.order[:width] if level == 0 else jnp.arange(width)
+            some_own, some = take((own, walk), order)
+            some_ids = order if level == 0 else ids[:width]
+            k, some, everybody = self.walk_back(
+                level + 1, some_own, some_ids, chunk, k, some, everybody
+            )
+            walk = put(walk, order, some)
+        first = 0 if level == 0 else chunk.steps[chunk.order[self.widths[level]]]
+
+        def visit(state):
+            k, walk, everybody = state
+            return (k - 1, *self.visit(own, ids, chunk, k - 1, walk, everybody))
+
+        return while_any(lambda state: state[0] > first, visit, (k, walk, everybody))
+
+    def visit(
+        self, own: Inputs, ids: Any, chunk: _Chunk, k: jax.Array, after: _Walk, everybody: _All
+    ) -> tuple[_Walk, _All]:
+        """Pull the cotangents back through one attempt of these lanes."""
+        y0, t0 = over_lanes(lambda own: _first(eqx.combine(own, self.shared)))(own)
+        shapes = tree_map(lambda x: jax.ShapeDtypeStruct(x.shape[:-1], x.dtype), y0)
+        found = compute_once(chunk.log.read(k, ids, shapes), self.one)
+        steps = chunk.steps if ids is None else chunk.steps[ids]
+        active = (k < steps) & (found.kind >= 0)
+        entry, y = _only(active, found, y0, t0)
+        index = chunk.first + k
+        has_inner_rows = self.n > 2
+        zero = jnp.zeros_like(t0)
+
+        def step(problem, entry, y, shift, ends):
+            return replay_step(problem, entry, index, y, shift, ends, has_inner_rows)
+
+        taken, pull = self.vjp(step, own, entry, (y, zero, Ends(zero, zero)))
+        inside = tree_map(jnp.zeros_like, (y, taken.coefficients, zero, zero))
+        if has_inner_rows:
+            inside, after, everybody = self.gather_rows(
+                own, ids, active, entry, y, taken, inside, after, everybody
+            )
+        y_bar, coefficients_bar, shift_bar, h_bar = inside
+
+        def only_active(tree):
+            return tree_map(lambda x: jnp.where(active, x, 0), tree)
+
+        step_bar = Replayed(
+            only_active(after.y), only_active(after.shift), coefficients_bar, shift_bar, h_bar
+        )
+        (y_back, shift_back, ends_back), own_bar, shared_bar = pull(step_bar)
+        walk = after._replace(
+            y=tree_map(lambda new, old: jnp.where(active, new, old), add(y_back, y_bar), after.y),
+            shift=jnp.where(active, shift_back, after.shift),
+            ends=add(after.ends, ends_back),
+            own=add(after.own, own_bar),
+        )
+        return walk, everybody._replace(shared=add(everybody.shared, shared_bar))
+
+    def gather_rows(
+        self, own: Inputs, ids: Any, active: jax.Array, entry: Entry, y: Any, taken: Replayed,
+        inside: Any, after: _Walk, everybody: _All,
+    ) -> tuple:  # fmt: skip
+        """Add up the cotangents of the rows that were interpolated inside a step."""
+        numbers = jnp.arange(self.size) if ids is None else ids
+        flat = tree_map(lambda x: x.reshape(self.size * self.n, -1), self.rows)
+
+        def is_inside(index):
+            return active & (index >= 1) & (index >= entry.first_row)
+
+        def pull_row(state):
+            index, here, inside, own_bar, everybody = state
+            at = numbers * self.n + jnp.maximum(index, 0)
+
+            def row_bar(x, like):
+                picked = jnp.take(x, at, axis=0, mode="clip").T
+                return jnp.where(here, picked, 0).reshape(*like.shape[2:], -1)
+
+            def time(own, index):
+                return eqx.combine(own, self.shared).ts[index]
+
+            def value(problem, entry, t, y, coefficients, shift, h):
+                return replay_row(problem, entry, t, y, coefficients, shift, h)
+
+            t = over_lanes(time)(own, index)
+            args = (t, y, taken.coefficients, taken.shift, taken.h)
+            _, pull = self.vjp(value, own, entry, args)
+            (t_bar, *inner), own_more, shared_more = pull(tree_map(row_bar, flat, self.rows))
+            everybody = _All(add(everybody.shared, shared_more), everybody.ts.at[at].add(t_bar))
+            index = index - here
+            return (
+                index, is_inside(index), add(inside, tuple(inner)), add(own_bar, own_more),
+                everybody,
+            )  # fmt: skip
+
+        index, _, inside, own_bar, everybody = while_any(
+            lambda state: jnp.any(state[1]),
+            pull_row,
+            (after.next_row, is_inside(after.next_row), inside, after.own, everybody),
+        )
+        return inside, after._replace(next_row=index, own=own_bar), everybody
+
+    # -- after -------------------------------------------------------------------------------------
+
+    def finish(self, own: Inputs, walk: _Walk, everybody: _All) -> Inputs:
+        """The cotangents of the inputs, each with lanes first, or summed over them."""
+        y0, t0 = over_lanes(lambda own: _first(eqx.combine(own, self.shared)))(own)
+        first_row = lanes_last(tree_map(lambda x: x[:, 0], self.rows))
+        t_bar, y_bar, own_bar, shared_bar = self.pull_end(own, t0, y0, first_row)
+        ts = everybody.ts.reshape(self.size, self.n)
+        ts = ts.at[:, 0].add(walk.shift + walk.ends.t0 + t_bar).at[:, -1].add(walk.ends.t1)
+        field, save = eqx.combine(
+            lanes_first(add(walk.own, own_bar)), add(everybody.shared, shared_bar)
+        )
+        result = zero_cotangent(self.inputs)
+        replace = {
+            "field": eqx.combine(field, result.field),
+            "save": eqx.combine(save, result.save),
+            "y0": lanes_first(add(walk.y, y_bar)),
+            "ts": ts,
+        }
+        if self.inputs.probe is not None:
+            replace["probe"] = self.evals().astype(self.inputs.probe.dtype)
+        result = self.sum_shared(result._replace(**replace))
+        return sum_like(self.spoil(result), self.inputs)
+
+    def evals(self) -> jax.Array:
+        """Evaluations of f in the backward pass, per lane."""
+        per_step = evals_per_replayed_step(self.settings, self.n)
+        return jnp.where(self.is_idle, 0, self.found.num_accepted * per_step)
+
+    def sum_shared(self, result: Inputs) -> Inputs:
+        """Add up, over lanes, what stands per lane although the input is shared."""
+        leaves, treedef = jax.tree_util.tree_flatten(result)
+        primals = jax.tree_util.tree_leaves(self.inputs)
+        summed = [
+            jnp.sum(x, axis=0) if not batched and jnp.ndim(x) > jnp.ndim(primal) else x
+            for x, batched, primal in zip(leaves, self.lanes.batched, primals, strict=True)
+        ]
+        return treedef.unflatten(summed)
+
+    def spoil(self, result: Inputs) -> Inputs:
+        """NaN for lanes of which something depends on a lost row, and for what they share."""
+        leaves, treedef = jax.tree_util.tree_flatten(result)
+
+        def leaf(x, batched):
+            if not is_differentiable(x):
+                return x
+            lost = _per_lane(self.is_lost, x) if batched else jnp.any(self.is_lost)
+            return jnp.where(lost, jnp.nan, x)
+
+        pairs = zip(leaves, self.lanes.batched, strict=True)
+        return treedef.unflatten([leaf(x, batched) for x, batched in pairs])
+
+
+def _first(inputs: Inputs) -> tuple[Any, jax.Array]:
+    return inputs.y0, inputs.ts[0]
+
+
+def _per_lane(mask: jax.Array, x: jax.Array) -> jax.Array:
+    return mask.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def _only(active: jax.Array, found: LaneEntry, y0: Any, t0: jax.Array) -> tuple[Entry, Any]:
+    """The entries of active lanes; the others take an empty step from their first state."""
+    zero = jnp.zeros_like(t0)
+
+    def pick(x, other):
+        return jnp.where(active, x, other)
+
+    entry = Entry(
+        pick(found.hi, t0), pick(found.lo, zero), pick(found.h, zero),
+        pick(found.kind, FREE), found.first_row,
+    )  # fmt: skip
+    return entry, tree_map(pick, found.y, y0)
