@@ -126,10 +126,7 @@ def series(
     model = make_latent(settings, progress=not quiet)
     with interruptible(f"{out} holds what was saved; {_AGAIN}"):
         model.fit(learned, id=id, time=time, run=out, resume=resume)
-    if model.stats_["interrupted"]:
-        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {_AGAIN}")
-    fit.describe_run(out, described)
-    _report(out, model, learned, held_out)
+    _finish(out, described, model, learned, held_out)
 
 
 def read_until(text: str | None, calendar: Any) -> float | None:
@@ -166,7 +163,16 @@ def make_latent(settings: dict[str, Any], progress: bool) -> "LatentODE":
     return LatentODE(random_state=settings["seed"], progress=progress, **given)
 
 
-def _report(out: Path, model: "LatentODE", learned: "Table", held_out: "Table | None") -> None:
+def _finish(
+    out: Path,
+    described: dict[str, Any],
+    model: "LatentODE",
+    learned: "Table",
+    held_out: "Table | None",
+) -> None:
+    if model.stats_["interrupted"]:
+        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {_AGAIN}")
+    fit.describe_run(out, described)
     print(model.summary_text())
     print(f"model: {model.save(out)}")
     if importlib.util.find_spec("matplotlib") is None:

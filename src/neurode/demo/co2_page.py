@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neurode.demo.co2 import (
+from neurode.demo.co2_findings import (
     AHEAD_YEARS,
     DRIFT,
     LEARNED_UNTIL,
