@@ -1,6 +1,7 @@
 """Table 2: forecasts beyond the window, of two recurrent networks and of the latent ODE."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from neurode.reproduce.spirals import (
     rmse,
     train,
 )
-from neurode.store import load, save
+from neurode.store import load, read_metadata, save
 
 __all__ = ["QUICK", "Config", "name_run", "run"]
 
@@ -60,7 +61,8 @@ def run(
         if result.interrupted:
             return Findings({}, {}, False, True, config.seeds, seconds)
         models[name_model(kind, count, seed)] = result.model
-    save(folder / WEIGHTS, models, {"experiment": "table2"})
+    holds = {"experiment": "table2", "seeds": list(config.seeds), "counts": list(config.counts)}
+    save(folder / WEIGHTS, models, holds)
     values, sweeps = evaluate(config, models)
     return Findings(
         values=values,
@@ -85,6 +87,27 @@ def trainings(config: Config) -> Iterator[tuple[int, int, str]]:
 def name_model(kind: str, count: int, seed: int) -> str:
     """The name of a training's folder, and of its weights in the file."""
     return f"{kind}-{count}-seed{seed}"
+
+
+def load_models(file: Path, config: Config, wanted: list[tuple[str, int]]) -> list[Any]:
+    """Read models of the first seed out of Table 2's weights.
+
+    Args:
+        file: weights.safetensors.
+        config: sizes of the models, and the seed.
+        wanted: kind and number of observations of each.
+
+    Raises:
+        ArchiveError: the weights cannot be read, or are those of other models.
+    """
+    held = read_metadata(file)
+    stored = replace(config, seed=held["seeds"][0], runs=len(held["seeds"]), counts=held["counts"])
+    like = {
+        name_model(kind, count, seed): make_model(config, kind, seed)
+        for seed, count, kind in trainings(stored)
+    }
+    models = load(file, like)[0]
+    return [models[name_model(kind, count, config.seed)] for kind, count in wanted]
 
 
 class Obtained(NamedTuple):
@@ -129,14 +152,8 @@ def obtain_models(
     wanted = [(kind, count) for count in counts for kind in kinds]
     place = Path("results/table2") if weights is None else Path(weights)
     file = place / WEIGHTS if place.suffix != ".safetensors" else place
-    if config == Config(seed=config.seed) and (weights is not None or file.is_file()):
-        like = {
-            name_model(kind, count, seed): make_model(config, kind, seed)
-            for seed, count, kind in trainings(config)
-        }
-        models = load(file, like)[0]
-        chosen = [models[name_model(kind, count, config.seed)] for kind, count in wanted]
-        return Obtained(chosen, True, False, 0.0)
+    if weights is not None or (config == Config(seed=config.seed) and file.is_file()):
+        return Obtained(load_models(file, config, wanted), True, False, 0.0)
     models, seconds = [], 0.0
     for kind, count in wanted:
         here = folder / name_model(kind, count, config.seed)
