@@ -22,7 +22,7 @@ from neurode.reproduce.spirals import (
     rmse,
     train,
 )
-from neurode.store import load, read_metadata, save
+from neurode.store import ArchiveMismatch, load, read_metadata, save
 
 __all__ = ["QUICK", "Config", "name_run", "run"]
 
@@ -101,6 +101,11 @@ def load_models(file: Path, config: Config, wanted: list[tuple[str, int]]) -> li
         ArchiveError: the weights cannot be read, or are those of other models.
     """
     held = read_metadata(file)
+    if held.get("experiment") != "table2" or config.seed not in held.get("seeds", ()):
+        raise ArchiveMismatch(
+            f"{file} holds no models of Table 2 with seed {config.seed}; run `neurode reproduce "
+            "table2` first, or name the file that it wrote"
+        )
     stored = replace(config, seed=held["seeds"][0], runs=len(held["seeds"]), counts=held["counts"])
     like = {
         name_model(kind, count, seed): make_model(config, kind, seed)
