@@ -3,35 +3,56 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .core.explanation import explain
+from .core.fields import Hamiltonian, Split
 from .core.norms import max_norm, rms_norm
 from .core.solution import Solution, Stats
 from .core.status import SolveError, Status
 from .gradients import Backsolve, Checkpointed, Direct
 from .ivp import solve
 from .solvers import (
+    BDF,
     RK4,
     RK38,
+    Adams,
+    AdamsBashforth,
+    AdamsMoulton,
+    AutoSwitch,
+    Banded,
     Bosh3,
     CashKarp,
+    Dense,
     Dopri5,
     Dopri8,
     Euler,
     Fehlberg45,
+    ForestRuth,
     Heun,
     HeunEuler,
+    KenCarp4,
+    Kvaerno3,
+    Kvaerno5,
+    Leapfrog,
+    MatrixFree,
     Midpoint,
     Ralston,
+    Rodas5P,
+    Rosenbrock23,
+    Ruth3,
     Tsit5,
+    Yoshida6,
 )
 from .stepping import ConstantSteps, IController, PIController, PIDController, StepTo
 
 if TYPE_CHECKING:
-    from .estimators import LatentODE, NeuralODE, load
+    from .estimators import ContinuousFlow, DensitySampler, LatentODE, NeuralODE, load
 
 __version__ = "0.1.0"
 
 # The heavy rooms open on first use (PEP 562), so that the engine imports as fast as JAX.
 _ON_FIRST_USE = {
+    "ContinuousFlow": "estimators",
+    "DensitySampler": "estimators",
     "LatentODE": "estimators",
     "NeuralODE": "estimators",
     "load": "estimators",
@@ -52,33 +73,55 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "BDF",
     "RK4",
     "RK38",
+    "Adams",
+    "AdamsBashforth",
+    "AdamsMoulton",
+    "AutoSwitch",
     "Backsolve",
+    "Banded",
     "Bosh3",
     "CashKarp",
     "Checkpointed",
     "ConstantSteps",
+    "ContinuousFlow",
+    "Dense",
+    "DensitySampler",
     "Direct",
     "Dopri5",
     "Dopri8",
     "Euler",
     "Fehlberg45",
+    "ForestRuth",
+    "Hamiltonian",
     "Heun",
     "HeunEuler",
     "IController",
+    "KenCarp4",
+    "Kvaerno3",
+    "Kvaerno5",
     "LatentODE",
+    "Leapfrog",
+    "MatrixFree",
     "Midpoint",
     "NeuralODE",
     "PIController",
     "PIDController",
     "Ralston",
+    "Rodas5P",
+    "Rosenbrock23",
+    "Ruth3",
     "Solution",
     "SolveError",
+    "Split",
     "Stats",
     "Status",
     "StepTo",
     "Tsit5",
+    "Yoshida6",
+    "explain",
     "load",
     "max_norm",
     "rms_norm",

@@ -10,6 +10,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .core.closures import Hoisted, hoist, output_shape
+from .core.fields import Hamiltonian, Split
 from .core.norms import Tolerance
 from .core.solution import Resume
 from .core.status import SolveError
@@ -231,12 +232,35 @@ def as_arrays(tree: Any, dtype: Any) -> Any:
     return tree_map(lambda x: jnp.asarray(x, dtype) if isinstance(x, (int, float)) else x, tree)
 
 
-def hoist_field(f: Callable, time: Any, state: Any, args: tuple) -> Hoisted:
-    """f with its arguments and all that it closes over as data; its result checked and cast."""
+def hoist_field(f: Callable, time: Any, state: Any, args: tuple) -> Callable:
+    """f with its arguments and all that it closes over as data; its result checked and cast.
+
+    A field with a structure keeps it: each of its parts is hoisted.
+    """
     if not callable(f):
         raise TypeError(f"f must be a function f(t, y, *args), got {f!r}")
+    if isinstance(f, Split):
+        parts = (hoist_part(part, time, state, args) for part in (f.stiff, f.nonstiff))
+        return Split(*parts)
+    if isinstance(f, Hamiltonian):
+        if not isinstance(state, tuple) or len(state) != 2:
+            raise TypeError(
+                f"a Hamiltonian's state is the tuple (q, p) of positions and momenta: write "
+                f"y0=(q0, p0), got {jax.tree_util.tree_structure(state)}"
+            )
+        q, p = state
+        return Hamiltonian(
+            hoist_part(f.dH_dp, time, p, args, like=q), hoist_part(f.dH_dq, time, q, args, like=p)
+        )
+    return hoist_part(f, time, state, args)
 
-    return hoist(_checked_field, (time, state), (f, args), reuse=isinstance(f, eqx.Module))
+
+def hoist_part(f: Callable, time: Any, state: Any, args: tuple, like: Any = None) -> Hoisted:
+    """One function of (t, state, *args), with a result like the state, or like `like`."""
+    like = state if like is None else like
+    if like is state:
+        return hoist(_checked_field, (time, state), (f, args), reuse=isinstance(f, eqx.Module))
+    return hoist(lambda t, y: _cast_like(_call(f, t, y, *args), like), (time, state))
 
 
 def _checked_field(t: Any, y: Any, f: Callable, args: tuple) -> Any:

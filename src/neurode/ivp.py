@@ -93,6 +93,7 @@ def solve(
     resume = arguments.read_resume(resume, ts.dtype)
     count = controller.count
     settings = Settings(solver, max_steps if count is None else count, dense, throw)
+    solver.check(field, y0)
     gradient.check(settings, controller)
     inputs = Inputs(
         field=field,
@@ -140,6 +141,7 @@ def _run(settings: Settings, gradient: GradientStrategy, inputs: Inputs) -> Solu
         trajectory.num_accepted,
         trajectory.num_steps - trajectory.num_accepted,
         trajectory.num_f_evals,
+        trajectory.num_jacobians,
     )
     resume = Resume(trajectory.t, trajectory.next_step, trajectory.controller_state)
     resume = jax.lax.stop_gradient(resume)

@@ -6,19 +6,36 @@ Each inherits the laws of the tests beside this file.
 import neurode as nd
 
 SOLVERS = {
+    "Adams": nd.Adams,
+    "AdamsBashforth1": lambda: nd.AdamsBashforth(1),
+    "AdamsBashforth4": lambda: nd.AdamsBashforth(4),
+    "AdamsMoulton5": lambda: nd.AdamsMoulton(5),
+    "AutoSwitch": lambda: nd.AutoSwitch(),
+    "BDF": nd.BDF,
+    "BandedKvaerno3": lambda: nd.Kvaerno3(nd.Banded(1, 1)),
     "Bosh3": nd.Bosh3,
     "CashKarp": nd.CashKarp,
     "Dopri5": nd.Dopri5,
     "Dopri8": nd.Dopri8,
     "Euler": nd.Euler,
     "Fehlberg45": nd.Fehlberg45,
+    "ForestRuth": nd.ForestRuth,
     "Heun": nd.Heun,
     "HeunEuler": nd.HeunEuler,
+    "KenCarp4": nd.KenCarp4,
+    "Kvaerno3": nd.Kvaerno3,
+    "Kvaerno5": nd.Kvaerno5,
+    "Leapfrog": nd.Leapfrog,
+    "MatrixFreeRodas5P": lambda: nd.Rodas5P(nd.MatrixFree(rtol=1e-14)),
     "Midpoint": nd.Midpoint,
     "RK38": nd.RK38,
     "RK4": nd.RK4,
     "Ralston": nd.Ralston,
+    "Rodas5P": nd.Rodas5P,
+    "Rosenbrock23": nd.Rosenbrock23,
+    "Ruth3": nd.Ruth3,
     "Tsit5": nd.Tsit5,
+    "Yoshida6": nd.Yoshida6,
 }
 
 CONTROLLERS = {

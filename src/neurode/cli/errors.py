@@ -14,6 +14,7 @@ _AS_FLAGS = [
     (r"resume=False", "--no-resume"),
     (r"\bdata=DIR", "--data DIR"),
     (r"transform='log'", "--log"),
+    (r"base='student'", "--heavy-tails"),
     (r"\bsort=True", "--sort"),
     (r"\bcolumns=\[(['\"])(.*?)\1\]", r"--columns \2"),
     (r"\bcolumns=\[…\]", "--columns a,b"),

@@ -60,11 +60,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _open() -> None:
-    """Keep `dynamics` a command of its own, also while it is the only one."""
-
-
 @app.command()
 def dynamics(
     data: Data,

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend import core as jex
 
+from .lanes import vary_alike, vary_over, varying_axes
 from .trees import tree_map
 
 _ELEMENTWISE = """
@@ -32,6 +33,8 @@ _ALONG_AXES = """
     argmax argmin cumlogsumexp cummax cummin cumprod cumsum reduce_and reduce_max reduce_min
     reduce_or reduce_prod reduce_sum rev split squeeze
 """
+# What varies over a mesh is known from the values themselves.
+_MARKS = frozenset(["pcast", "pvary"])
 _INLINED = frozenset(["pjit", "jit", "closed_call", "core_call"])
 
 
@@ -75,11 +78,12 @@ def over_lanes(function: Callable) -> Callable:
 
     def run(*args: Any) -> Any:
         leaves, treedef = jax.tree_util.tree_flatten(args)
-        size = leaves[0].shape[-1]
+        size, axes = leaves[0].shape[-1], varying_axes(leaves)
         shapes = [jax.ShapeDtypeStruct(x.shape[:-1], x.dtype) for x in leaves]
         found: list[Any] = []
 
         def flat(*xs):
+            xs = vary_over(axes, xs)
             outs, tree = jax.tree_util.tree_flatten(function(*treedef.unflatten(xs)))
             found.append(tree)
             return outs
@@ -103,6 +107,9 @@ def _evaluate(jaxpr: Any, size: int, consts: list[_Value], args: list[_Value]) -
 
     for eqn in jaxpr.eqns:
         values = [read(atom) for atom in eqn.invars]
+        if eqn.primitive.name in _MARKS:
+            known[eqn.outvars[0]] = values[0]
+            continue
         if any(v.has_lanes for v in values):
             outs = _apply(eqn, size, values)
         else:
@@ -144,7 +151,7 @@ def _any_rule(eqn: Any, size: int, values: list[_Value]) -> list[_Value]:
 def _bind(eqn: Any, *operands: Any) -> list:
     """The equation's results."""
     params = eqn.primitive.get_bind_params(eqn.params)
-    result = eqn.primitive.bind(*operands, **params)
+    result = eqn.primitive.bind(*vary_alike(operands), **params)
     return result if eqn.primitive.multiple_results else [result]
 
 
@@ -163,7 +170,7 @@ def _elementwise(eqn: Any, size: int, values: list[_Value]) -> list[_Value]:
             return jnp.broadcast_to(x, (*shape, size))
         return x if value.has_lanes else jnp.broadcast_to(x[..., None], (*x.shape, size))
 
-    return _one(eqn.primitive.bind(*map(spread, values), **eqn.params))
+    return _one(*_bind(eqn, *map(spread, values)))
 
 
 def _along_axes(eqn: Any, size: int, values: list[_Value]) -> list[_Value]:
@@ -264,7 +271,7 @@ def _cond(eqn: Any, size: int, values: list[_Value]) -> list[_Value] | None:
         return run
 
     branches = [branch(closed) for closed in eqn.params["branches"]]
-    outs = lax.switch(index.x, branches, *(v.x for v in operands))
+    outs = lax.switch(index.x, branches, *vary_alike([v.x for v in operands]))
     return [_Value(x, True) for x in outs]
 
 
@@ -305,9 +312,12 @@ def _while(eqn: Any, size: int, values: list[_Value]) -> list[_Value] | None:
 
     def step(xs):
         outs = run(body, body_consts, xs, flags)
+        outs = [_Value(vary_over(axes, v.x), v.has_lanes) for v in outs]
         return tuple(_with_lanes(v, size) if b else v.x for v, b in zip(outs, flags, strict=True))
 
     start = tuple(_with_lanes(v, size) if b else v.x for v, b in zip(carry, flags, strict=True))
+    axes = varying_axes([v.x for v in values])
+    start = vary_over(axes, start)
     outs = lax.while_loop(lambda xs: run(conditions, cond_consts, xs, flags)[0].x, step, start)
     return [_Value(x, b) for x, b in zip(outs, flags, strict=True)]
 

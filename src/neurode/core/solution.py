@@ -18,12 +18,14 @@ class Stats(eqx.Module):
         num_rejected: rejected steps.
         num_f_evals: evaluations of the vector field (NFE), those for the first step size and for
             dense output included.
+        num_jacobians: evaluations of the Jacobian of f (implicit solvers only).
     """
 
     num_steps: jax.Array
     num_accepted: jax.Array
     num_rejected: jax.Array
     num_f_evals: jax.Array
+    num_jacobians: jax.Array | int = 0
 
 
 class Resume(eqx.Module):

@@ -14,6 +14,7 @@ class Status(enum.IntEnum):
     STEP_UNDERFLOW = 2
     NON_FINITE = 3
     INVALID_INPUT = 4
+    UNSOLVED_STAGE = 6
 
     @property
     def sentence(self) -> str:
@@ -28,7 +29,8 @@ _SENTENCES = {
     Status.SUCCESS: "the solve reached the last time",
     Status.MAX_STEPS: (
         "the budget of steps was used up before the last time was reached; try a larger max_steps, "
-        "a looser rtol/atol, a solver of higher order, or a stiff solver if the problem is stiff"
+        "a looser rtol/atol, a solver of higher order, or solver=nd.AutoSwitch() if the problem "
+        "may be stiff"
     ),
     Status.STEP_UNDERFLOW: (
         "the step size shrank below what the time can resolve; the solution may blow up or f may "
@@ -38,6 +40,11 @@ _SENTENCES = {
     Status.NON_FINITE: (
         "f or the state became NaN or infinite; the solution may blow up or f may be undefined "
         "there: check f near this time, or start with a smaller first_step="
+    ),
+    Status.UNSOLVED_STAGE: (
+        "the equations of an implicit step could not be solved, however small the step: f or its "
+        "Jacobian may be NaN, infinite or discontinuous there, or the Jacobian singular; check f "
+        "near this time, and its derivative with jax.jacfwd"
     ),
     Status.INVALID_INPUT: (
         "an input was invalid: times must be finite and sorted, rtol and atol non-negative and not "

@@ -1,5 +1,7 @@
 """Models with scikit-learn's manners: fit, predict, score, save; and `load`."""
 
+from neurode.estimators.columns import DensityWarning as DensityWarning
+from neurode.estimators.density import ContinuousFlow as ContinuousFlow
 from neurode.estimators.dynamics import NeuralODE as NeuralODE
 from neurode.estimators.estimator import Estimator as Estimator
 from neurode.estimators.estimator import IdentifiabilityWarning as IdentifiabilityWarning
@@ -8,8 +10,12 @@ from neurode.estimators.inference import Estimates as Estimates
 from neurode.estimators.latent import LatentODE as LatentODE
 from neurode.estimators.loading import load as load
 from neurode.estimators.predictive import Forecast as Forecast
+from neurode.estimators.sampler import DensitySampler as DensitySampler
 
 __all__ = [
+    "ContinuousFlow",
+    "DensitySampler",
+    "DensityWarning",
     "Estimates",
     "Estimator",
     "Forecast",

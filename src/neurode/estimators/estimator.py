@@ -27,16 +27,24 @@ class Estimator(BaseEstimator):
 
     def _key(self) -> Key[Array, ""]:
         """The typed key that `random_state` stands for."""
-        state: Any = getattr(self, "random_state", 0)
-        if state is None:
-            return jax.random.key(np.random.SeedSequence().generate_state(1)[0])
-        if isinstance(state, jax.Array) and jax.numpy.issubdtype(state.dtype, jax.dtypes.prng_key):
-            return state
-        if isinstance(state, (int, np.integer)) and not isinstance(state, bool):
-            return jax.random.key(int(state))
-        raise SettingError(
-            f"random_state must be a whole number, a typed JAX key or None, got {state!r}"
-        )
+        return as_key(getattr(self, "random_state", 0))
+
+
+def as_key(state: Any) -> Key[Array, ""]:
+    """The typed key that a `random_state` stands for; None draws one.
+
+    Raises:
+        SettingError: it is no whole number, key or None.
+    """
+    if state is None:
+        return jax.random.key(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(state, jax.Array) and jax.numpy.issubdtype(state.dtype, jax.dtypes.prng_key):
+        return state
+    if isinstance(state, (int, np.integer)) and not isinstance(state, bool):
+        return jax.random.key(int(state))
+    raise SettingError(
+        f"random_state must be a whole number, a typed JAX key or None, got {state!r}"
+    )
 
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:

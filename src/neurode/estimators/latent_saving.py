@@ -16,9 +16,9 @@ from neurode.estimators.odes import fingerprint, trace_field
 from neurode.estimators.saving import (
     FORMAT,
     FORMAT_VERSION,
-    describe_settings,
+    decode_settings,
+    encode_settings,
     make_target,
-    read_settings,
 )
 from neurode.estimators.scaling import Scaling
 
@@ -47,7 +47,7 @@ def write_latent(path: str | os.PathLike[str], estimator: Any) -> Path:
         "model": FORMAT,
         "model_version": FORMAT_VERSION,
         "estimator": type(estimator).__name__,
-        "settings": describe_settings(estimator),
+        "settings": encode_settings(estimator),
         "field": _describe_field(estimator, dtype),
         "dtype": dtype,
         "names": list(estimator.names_),
@@ -78,7 +78,7 @@ def read_latent(path: Path, metadata: dict[str, Any], make: Callable, field: Any
     """
     try:
         _check_field(path, metadata, field)
-        estimator = make(field=field, **read_settings(metadata["settings"]))
+        estimator = make(field=field, **decode_settings(metadata["settings"]))
         estimator.names_ = tuple(str(name) for name in metadata["names"])
         estimator.n_features_in_ = len(estimator.names_)
         labels, calendar = metadata["labels"], metadata["calendar"]

@@ -3,15 +3,20 @@
 import os
 from typing import Any
 
+from neurode.estimators.density import ContinuousFlow
 from neurode.estimators.dynamics import NeuralODE
+from neurode.estimators.flow_files import read_flow
 from neurode.estimators.latent import LatentODE
 from neurode.estimators.latent_saving import read_latent
+from neurode.estimators.sampler import DensitySampler
 from neurode.estimators.saving import find_model, read_header, read_model
 from neurode.store import ArchiveError
 
 _ESTIMATORS = {
-    "LatentODE": (LatentODE, read_latent),
     "NeuralODE": (NeuralODE, read_model),
+    "ContinuousFlow": (ContinuousFlow, read_flow),
+    "DensitySampler": (DensitySampler, read_flow),
+    "LatentODE": (LatentODE, read_latent),
 }
 
 
@@ -33,11 +38,11 @@ def load(path: str | os.PathLike[str], field: Any = None) -> Any:
     """
     file = find_model(path)
     metadata = read_header(file)
-    entry = _ESTIMATORS.get(metadata.get("estimator", ""))
-    if entry is None:
+    found = _ESTIMATORS.get(metadata.get("estimator", ""))
+    if found is None:
         raise ArchiveError(
             f"{file} holds a {metadata.get('estimator')!r}, which this neurode does not know: "
             "upgrade neurode"
         )
-    estimator, read = entry
+    estimator, read = found
     return read(file, metadata, estimator, field)

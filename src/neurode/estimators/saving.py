@@ -69,7 +69,7 @@ def write_model(path: str | os.PathLike[str], estimator: Any) -> Path:
         "model": FORMAT,
         "model_version": FORMAT_VERSION,
         "estimator": type(estimator).__name__,
-        "settings": describe_settings(estimator),
+        "settings": encode_settings(estimator),
         "field": _describe_field(estimator),
         "names": list(estimator.names_),
         "parameters": None if estimator.estimates_ is None else list(estimator.estimates_.names),
@@ -137,7 +137,7 @@ def read_model(path: Path, metadata: dict[str, Any], make: Callable, field: Any)
         ArchiveError: the field is missing or another one, or the file does not fit together.
     """
     try:
-        settings = read_settings(metadata["settings"])
+        settings = decode_settings(metadata["settings"])
         given = field if field is not None else _rebuild_field(path, metadata)
         # A default network is described by its settings; any other field is a setting itself.
         is_default = field is None and metadata["field"]["is_default"]
@@ -295,8 +295,8 @@ def _check_field(path: Path, entry: dict[str, Any], estimator: Any, field: Any) 
     )
 
 
-def describe_settings(estimator: Any) -> dict[str, Any]:
-    """The settings of an estimator but for its field, as JSON."""
+def encode_settings(estimator: Any) -> dict[str, Any]:
+    """The settings of an estimator as JSON; the field is described by itself."""
     given = estimator.get_params(deep=False)
     return {name: _encode(value) for name, value in given.items() if name != "field"}
 
@@ -319,8 +319,8 @@ def _encode(value: Any) -> Any:
     return {"unsaved": repr(value)[:200]}
 
 
-def read_settings(entries: dict[str, Any]) -> dict[str, Any]:
-    """The inverse of `describe_settings`; a setting that no file can hold is left out, and said."""
+def decode_settings(entries: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of `encode_settings`; what no file can hold is left out, with a warning."""
     settings = {name: _decode(entry) for name, entry in entries.items()}
     lost = [name for name, value in settings.items() if isinstance(value, _Unsaved)]
     if lost:

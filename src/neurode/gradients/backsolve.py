@@ -73,6 +73,13 @@ class Backsolve(GradientStrategy):
                 f"cannot choose its own step size: use an adaptive solver such as Tsit5(), or "
                 f"stepsize=nd.ConstantSteps(n) for the whole solve"
             )
+        solver = settings.solver if self.solver is None else self.solver
+        if solver.why_no_adjoints is not None:
+            raise ValueError(
+                f"gradient=Backsolve() would solve the adjoint with {type(solver).__name__}(), "
+                f"{solver.why_no_adjoints}; use gradient=nd.Checkpointed() or nd.Direct(), or "
+                f"another solver for the way back, nd.Backsolve(solver=nd.Tsit5())"
+            )
         if settings.dense:
             raise ValueError(
                 "gradient=Backsolve() keeps no steps and cannot differentiate dense output; "

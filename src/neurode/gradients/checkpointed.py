@@ -61,23 +61,38 @@ class Checkpointed(GradientStrategy):
 
     def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
         """Solve, differentiably in reverse mode."""
-        if settings.dense:
-            slots = tape_slots(inputs.y0, settings.max_steps, self.max_memory)
-            return _solve(settings, slots, inputs)
-        return lane_call(_run, (settings, self.max_memory), inputs)
+        return _call(_run, settings, self.max_memory, inputs)
+
+
+def _call(function: Any, settings: Settings, static: Any, *operands: Any) -> Any:
+    """function(lanes, settings, static, *operands), which is told of lanes where it suits."""
+    inputs = operands[0]
+    is_over_mesh = bool(varying_axes((inputs.y0, inputs.ts)))
+    if settings.dense or is_over_mesh or not settings.solver.suits_lanes:
+        return function(None, settings, static, *operands)
+    return lane_call(function, (settings, static), *operands)
 
 
 def _run(lanes: Lanes | None, settings: Settings, max_memory: int | None, inputs: Inputs) -> Any:
     """The solve of one system, or of many lanes."""
     if lanes is None:
-        return _solve(settings, tape_slots(inputs.y0, settings.max_steps, max_memory), inputs)
+        kept = jax.eval_shape(partial(_kept_per_step, settings), inputs)
+        return _solve(settings, tape_slots(kept, settings.max_steps, max_memory), inputs)
     return _solve_lanes(settings, max_memory, lanes, inputs), True
+
+
+def _kept_per_step(settings: Settings, inputs: Inputs) -> tuple:
+    """What the tape holds of each step: the state, and the solver's memory."""
+    solver, y0 = settings.solver, inputs.y0
+    return y0, solver.memory(solver.start(inputs.field, inputs.ts[0], y0))
 
 
 class _Cotangents(NamedTuple):
     """What the walk along the tape accumulates."""
 
     y: Any
+    memory: Any
+    evals: Any
     shift: jax.Array
     ends: Ends
     field: Any
@@ -97,10 +112,7 @@ def _solve(settings: Settings, slots: int, inputs: Inputs) -> Trajectory:
 
 
 def _forward(settings: Settings, slots: int, inputs: Inputs) -> tuple:
-    if settings.dense:
-        visible, kept = _record(None, settings, slots, inputs)
-    else:
-        visible, kept = lane_call(_record, (settings, slots), inputs)
+    visible, kept = _call(_record, settings, slots, inputs)
     return visible, (inputs, kept)
 
 
@@ -118,7 +130,7 @@ def _record(lanes: Lanes | None, settings: Settings, slots: int, inputs: Inputs)
 
 def _backward(settings: Settings, slots: int, residuals: tuple, cotangent: Trajectory) -> tuple:
     inputs, found = residuals
-    if settings.dense:
+    if settings.dense or not settings.solver.suits_lanes:
         return (_Backward(settings, slots, inputs, found, cotangent).run(),)
     cotangent = eqx.filter(cotangent, is_differentiable)
     pulled = lane_call(_pull, (settings, slots), inputs, found, cotangent)
@@ -244,7 +256,7 @@ class _Backward:
         }
         if inputs.probe is not None:
             per_step = evals_per_replayed_step(self.settings, ts.shape[0])
-            evals = jnp.where(is_idle, 0, found.num_accepted * per_step)
+            evals = jnp.where(is_idle, 0, found.num_accepted * per_step + done.evals)
             replace["probe"] = evals.astype(inputs.probe.dtype)
         return sum_like(spoil(result._replace(**replace), self.is_lost), inputs)
 
@@ -266,24 +278,34 @@ class _Backward:
         is_success = found.status == Status.SUCCESS
         next_row = jnp.where(is_success, len(ts) - 2, found.rows_done - 1)
         y = add(y, self.cotangent.y)
-        return _Cotangents(y, zero, Ends(zero, zero), zeros, save, ts_zero, next_row)
+        memory = jax.eval_shape(partial(_kept_per_step, self.settings), self.inputs)[1]
+        memory = vary_over(self.axes, tree_map(lambda x: jnp.zeros(x.shape, x.dtype), memory))
+        return _Cotangents(
+            y=y, memory=memory, evals=jnp.zeros((), jnp.int32), shift=zero, ends=Ends(zero, zero),
+            field=zeros, save=save, ts=ts_zero, next_row=next_row,
+        )  # fmt: skip
 
-    def retake(self, index: jax.Array, entry: Entry, y: Any) -> Any:
-        """The state after a step whose own state the tape dropped."""
+    def retake(self, index: jax.Array, entry: Entry, kept: tuple) -> tuple:
+        """What the tape would hold after a step, where it was dropped."""
         zero = self.zero
         problem = self.problem(self.field, self.save)
-        return replay_step(problem, entry, index, y, zero, Ends(zero, zero), False).y
+        taken = replay_step(problem, entry, index, *kept, zero, Ends(zero, zero), False)
+        return taken.y, taken.memory
 
-    def visit(self, index: jax.Array, entry: Entry, y: Any, after: _Cotangents) -> _Cotangents:
+    def visit(self, index: jax.Array, entry: Entry, kept: tuple, after: _Cotangents) -> _Cotangents:
         """Pull the cotangents back through one step."""
         zero = self.zero
+        y, memory = kept
         wants_interpolant = self.has_inner_rows or self.settings.dense
 
-        def step(y, shift, ends, field):
+        def step(y, memory, shift, ends, field):
             problem = self.problem(field, self.save)
-            return replay_step(problem, entry, index, y, shift, ends, wants_interpolant)
+            taken = replay_step(problem, entry, index, y, memory, shift, ends, wants_interpolant)
+            return taken._replace(evals=None), taken.evals
 
-        taken, step_vjp = jax.vjp(step, y, zero, Ends(zero, zero), self.field)
+        taken, step_vjp, evals = jax.vjp(
+            step, y, memory, zero, Ends(zero, zero), self.field, has_aux=True
+        )
         inside = tree_map(jnp.zeros_like, (y, taken.coefficients, zero, zero))
         inside = vary_over(self.axes, inside)
         if self.has_inner_rows:
@@ -295,10 +317,14 @@ class _Backward:
             y_bar = add(y_bar, dense_y)
             coefficients_bar = add(coefficients_bar, dense_coefficients)
             shift_bar, h_bar = shift_bar + times[0], h_bar + times[2]
-        step_bar = Replayed(after.y, after.shift, coefficients_bar, shift_bar, h_bar)
-        y_back, shift_back, ends_back, field_back = step_vjp(step_bar)
+        step_bar = Replayed(
+            after.y, after.shift, coefficients_bar, shift_bar, h_bar, after.memory, None
+        )
+        y_back, memory_back, shift_back, ends_back, field_back = step_vjp(step_bar)
         return after._replace(
             y=add(y_back, y_bar),
+            memory=memory_back,
+            evals=after.evals + evals,
             shift=shift_back,
             ends=add(after.ends, ends_back),
             field=add(after.field, field_back),

@@ -105,9 +105,10 @@ def _replay(settings: Settings, found: Trajectory, log: jax.Array, inputs: Input
     numbers = jnp.arange(n)
 
     def body(index, carry):
-        y, shift, rows, interpolants, log_out = carry
+        y, memory, shift, rows, interpolants, log_out = carry
         entry = read_entry(log, index)
-        step = replay_step(problem, entry, index, y, shift, ends, has_inner_rows or settings.dense)
+        wants_interpolant = has_inner_rows or settings.dense
+        step = replay_step(problem, entry, index, y, memory, shift, ends, wants_interpolant)
         if has_inner_rows:
             is_final = index + 1 == found.num_accepted
             next_first = jnp.where(is_final, found.rows_done, log[index + 1, -1])
@@ -120,10 +121,12 @@ def _replay(settings: Settings, found: Trajectory, log: jax.Array, inputs: Input
             interpolants = set_row(interpolants, index, (y, step.coefficients))
             moved = jnp.stack([entry.hi + step.shift, entry.lo, step.h, *entry[3:]])
             log_out = log_out.at[index].set(moved)
-        return step.y, step.next_shift, rows, interpolants, log_out
+        return step.y, step.memory, step.next_shift, rows, interpolants, log_out
 
-    start = (problem.y0, ends.t0, rows, found.interpolants, log if settings.dense else None)
-    y, _, rows, interpolants, log_out = bounded_loop(
+    solver = settings.solver
+    memory = solver.memory(solver.start(problem.field, ts[0], problem.y0))
+    start = (problem.y0, memory, ends.t0, rows, found.interpolants, log if settings.dense else None)
+    y, _, _, rows, interpolants, log_out = bounded_loop(
         found.num_accepted, body, start, settings.max_steps
     )
     last = problem.row(ts[-1], y)

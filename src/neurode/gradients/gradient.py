@@ -118,6 +118,8 @@ def basic_recording(settings: Settings) -> Recording:
 def evals_per_replayed_step(settings: Settings, num_rows: int) -> int:
     """Evaluations of f (each with its transpose) when an accepted step is differentiated."""
     evals = settings.solver.evaluations
+    if not settings.solver.is_one_step:
+        return evals.step + evals.dense
     if num_rows > 2 or settings.dense:
         return evals.start + evals.step + evals.dense
     return evals.step  # the last stage of an FSAL step goes unused

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core.lane_calls import Lanes
-from ..core.lanes import sum_like, while_any
+from ..core.lanes import while_any
 from ..core.lanes_last import compute_once, over_lanes, runtime_one
 from ..core.status import Status
 from ..core.trees import add, is_differentiable, tree_map, zero_cotangent
@@ -213,7 +213,8 @@ class LaneReplay:
         zero = jnp.zeros_like(t0)
 
         def step(problem, entry, y, shift, ends):
-            return replay_step(problem, entry, index, y, shift, ends, has_inner_rows)
+            taken = replay_step(problem, entry, index, y, None, shift, ends, has_inner_rows)
+            return taken._replace(evals=None)
 
         taken, pull = self.vjp(step, own, entry, (y, zero, Ends(zero, zero)))
         inside = tree_map(jnp.zeros_like, (y, taken.coefficients, zero, zero))
@@ -227,8 +228,9 @@ class LaneReplay:
             return tree_map(lambda x: jnp.where(active, x, 0), tree)
 
         step_bar = Replayed(
-            only_active(after.y), only_active(after.shift), coefficients_bar, shift_bar, h_bar
-        )
+            only_active(after.y), only_active(after.shift), coefficients_bar, shift_bar, h_bar,
+            memory=None, evals=None,
+        )  # fmt: skip
         (y_back, shift_back, ends_back), own_bar, shared_bar = pull(step_bar)
         walk = after._replace(
             y=tree_map(lambda new, old: jnp.where(active, new, old), add(y_back, y_bar), after.y),
@@ -303,7 +305,7 @@ class LaneReplay:
         if self.inputs.probe is not None:
             replace["probe"] = self.evals().astype(self.inputs.probe.dtype)
         result = self.sum_shared(result._replace(**replace))
-        return sum_like(self.spoil(result), self.inputs)
+        return self.spoil(result)
 
     def evals(self) -> jax.Array:
         """Evaluations of f in the backward pass, per lane."""
@@ -351,6 +353,6 @@ def _only(active: jax.Array, found: LaneEntry, y0: Any, t0: jax.Array) -> tuple[
 
     entry = Entry(
         pick(found.hi, t0), pick(found.lo, zero), pick(found.h, zero),
-        pick(found.kind, FREE), found.first_row,
+        pick(found.kind, FREE), jnp.zeros_like(zero), found.first_row,
     )  # fmt: skip
     return entry, tree_map(pick, found.y, y0)

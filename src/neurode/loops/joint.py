@@ -10,18 +10,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ..core.clock import Clock, advance, resolution, until
+from ..core.clock import Clock, advance, until
 from ..core.clock import start as start_clock
 from ..core.lanes import any_lane, while_any
 from ..core.status import RUNNING, Status
-from ..core.trees import add, all_finite, per_row, scale, select, set_row, tree_map
+from ..core.trees import all_finite, per_row, select, set_row, tree_map
 from ..core.types import Scalar, State
 from ..solvers.interpolants import evaluate
 from ..solvers.solver import Step
 from ..stepping.initial import hairer_first_step
 from ..stepping.stops import Stop, next_stop
 from . import tape as tapes
-from .problem import ANCHORED, FREE, LAST, Problem, Recording, Trajectory
+from .judging import judge, solver_state
+from .problem import ANCHORED, FREE, LAST, Entry, Problem, Recording, Trajectory
 
 
 class Carry(NamedTuple):
@@ -36,6 +37,7 @@ class Carry(NamedTuple):
     num_steps: jax.Array
     num_accepted: jax.Array
     extra_evals: jax.Array
+    jacobians: Any
     next_row: jax.Array
     rows: Any
     log: Any
@@ -97,9 +99,10 @@ class Loop:
             # One row to spare, for lanes that have nothing to write.
             rows = tree_map(lambda x: jnp.broadcast_to(x, (len(ts) + 1, *x.shape)), first)
         if recording.log:
-            log = jnp.zeros((problem.max_steps + 1, 5), ts.dtype)
+            log = jnp.zeros((problem.max_steps + 1, len(Entry._fields)), ts.dtype)
         if recording.slots is not None:
-            tape = tapes.blank_tape(y0, recording.slots)
+            kept = (y0, problem.solver.memory(solver_state))
+            tape = tapes.blank_tape(kept, recording.slots)
         if recording.dense:
             shapes = jax.eval_shape(self.blank_step, solver_state)
             interpolants = tree_map(
@@ -107,7 +110,7 @@ class Loop:
             )
         return Carry(
             start_clock(self.t0), y0, solver_state, self.first_step(solver_state), controller_state,
-            status, zero, zero, zero, zero + 1,
+            status, zero, zero, zero, zero if problem.solver.is_implicit else None, zero + 1,
             rows, log, tape, interpolants,
         )  # fmt: skip
 
@@ -115,7 +118,9 @@ class Loop:
         """An interpolant of the right shape."""
         problem = self.problem
         clock, h = start_clock(self.t0), self.t0
-        step = problem.solver.step(problem.field, clock, h, problem.y0, solver_state)
+        step = problem.solver.step(
+            problem.field, clock, h, problem.y0, solver_state, problem.step_norm(problem.y0)
+        )
         return problem.y0, problem.solver.interpolant(problem.field, clock, h, problem.y0, step)
 
     def is_valid(self) -> jax.Array:
@@ -152,8 +157,8 @@ class Loop:
             h = limits.first_step
         else:
             y0 = problem.y0
-            is_fsal = problem.solver.evaluations.start == 1
-            dy = solver_state if is_fsal else problem.field(self.t0, y0)
+            dy = problem.solver.slope(solver_state, y0)
+            dy = problem.field(self.t0, y0) if dy is None else dy
             h = hairer_first_step(
                 problem.field, self.t0, y0, dy, self.direction, self.span,
                 problem.error_norm(y0, y0), problem.error_order,
@@ -214,9 +219,11 @@ class Loop:
         problem = self.problem
         h, ends_there, stop = self.plan(carry)
         step = problem.solver.step(
-            problem.field, carry.clock, self.direction * h, carry.y, carry.solver_state
-        )
-        accept, h_next, controller_state, status = self.judge(carry, step, h, verdict)
+            problem.field, carry.clock, self.direction * h, carry.y, carry.solver_state,
+            problem.step_norm(carry.y),
+        )  # fmt: skip
+        judged = judge(problem, carry, step, h, verdict)
+        accept, h_next, controller_state, status, _ = judged
         accept = accept & alive
         moved = advance(carry.clock, self.direction * h)
         clock = select(
@@ -229,42 +236,19 @@ class Loop:
         new = carry._replace(
             clock=clock,
             y=select(accept, step.y, carry.y),
-            solver_state=select(accept, step.state, carry.solver_state),
+            solver_state=solver_state(carry.solver_state, judged.verdict, accept, alive),
             h=jnp.where(alive, h_next, carry.h),
             controller_state=select(alive, controller_state, carry.controller_state),
             status=jnp.where(at_end, Status.SUCCESS, jnp.where(alive, status, carry.status)),
             num_steps=carry.num_steps + alive,
             num_accepted=carry.num_accepted + accept,
+            extra_evals=carry.extra_evals + alive * step.evals,
         )
+        if problem.solver.is_implicit:
+            new = new._replace(jacobians=carry.jacobians + alive * step.jacobians)
         kind = jnp.where(ends_there, jnp.where(stop.is_end, LAST, ANCHORED), FREE)
         taken = Taken(step, self.direction * h, kind, alive, accept, clock)
         return self.pass_jump(new, stop, accept & ends_there), taken
-
-    def judge(self, carry: Carry, step: Step, h: Scalar, verdict: jax.Array | None) -> tuple:
-        """Whether to accept, the next step size, the controller's state and the status."""
-        problem, controller = self.problem, self.problem.controller
-        if not controller.adaptive:
-            is_finite = all_finite(step.y)
-            decision = controller.decide(jnp.zeros_like(h), carry.h, 1, carry.controller_state)
-            status = jnp.where(is_finite, carry.status, Status.NON_FINITE)
-            return is_finite, decision.next_step, decision.state, status
-        # 0 * y is NaN where the new state is not finite: no further pass over y is needed.
-        spoiled = tuple(add(error, scale(0, step.y)) for error in step.errors)
-        error = problem.solver.error_norm(spoiled, problem.error_norm(carry.y, step.y))
-        if verdict is not None:
-            # Another program rounds differently; near 1 that must not turn the verdict.
-            above = 1 + jnp.finfo(error.dtype).eps
-            error = jnp.where(verdict, jnp.minimum(error, 1), jnp.maximum(error, above))
-        decision = controller.decide(error, h, problem.error_order, carry.controller_state)
-        # Against a wall of NaN, steps below the time's own precision lead nowhere.
-        t = carry.clock.hi
-        wall = jnp.where(jnp.isfinite(error), 0, jnp.finfo(t.dtype).eps * jnp.abs(t))
-        smallest = jnp.maximum(resolution(t), wall)
-        is_stuck = ~decision.accept & (decision.next_step < smallest)
-        is_stuck = is_stuck | (~decision.accept & self.limits.is_smallest(h))
-        reason = jnp.where(jnp.isfinite(error), Status.STEP_UNDERFLOW, Status.NON_FINITE)
-        status = jnp.where(is_stuck, reason, carry.status)
-        return decision.accept, decision.next_step, decision.state, status
 
     def record(self, old: Carry, new: Carry, taken: Taken) -> Carry:
         """Write down what was asked for. A rejected step is overwritten by the next attempt."""
@@ -273,11 +257,13 @@ class Loop:
         dense_evals = problem.solver.evaluations.dense
         index = jnp.where(alive, old.num_accepted, problem.max_steps)
         if recording.log:
-            entry = [*old.clock, h, taken.kind, old.next_row]
-            entry = jnp.stack([x.astype(h.dtype) for x in entry])
+            mark = problem.solver.mark(old.solver_state)
+            entry = [*old.clock, h, taken.kind, mark, old.next_row]
+            entry = jnp.stack([jnp.asarray(x, h.dtype) for x in entry])
             new = new._replace(log=set_row(old.log, index, entry))
         if recording.slots is not None:
-            tape = tapes.write(old.tape, recording.slots, old.num_accepted, old.y, alive)
+            kept = (old.y, problem.solver.memory(old.solver_state))
+            tape = tapes.write(old.tape, recording.slots, old.num_accepted, kept, alive)
             new = new._replace(tape=tape)
 
         def interpolant():
@@ -370,6 +356,9 @@ class Loop:
             num_steps=carry.num_steps,
             num_accepted=carry.num_accepted,
             num_f_evals=self.count_evals(carry),
+            num_jacobians=jnp.zeros_like(carry.num_steps)
+            if carry.jacobians is None
+            else carry.jacobians,
             next_step=carry.h,
             controller_state=carry.controller_state,
             log=carry.log,

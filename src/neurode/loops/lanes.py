@@ -327,6 +327,7 @@ class LaneEngine:
             num_steps=carry.num_steps,
             num_accepted=carry.num_accepted,
             num_f_evals=num_f_evals,
+            num_jacobians=jnp.zeros_like(carry.num_steps),  # explicit solvers only
             next_step=carry.h,
             controller_state=lanes_first(carry.controller_state),
             log=None,

@@ -63,6 +63,10 @@ class Problem:
         scale = self.tolerance.scale(self.controlled(y), self.controlled(y1))
         return lambda error: scaled_norm(self.controlled(error), scale, self.norm)
 
+    def step_norm(self, y: State) -> Callable[[State], Scalar]:
+        """The norm of errors made inside a step that begins at y."""
+        return self.error_norm(y, y)
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -90,6 +94,8 @@ class Entry(NamedTuple):
     """Signed size."""
     kind: jax.Array
     """FREE, ANCHORED (ended at a prescribed time) or LAST (ended at t1)."""
+    mark: jax.Array
+    """What the solver had chosen for this step: `Solver.mark`."""
     first_row: jax.Array
     """The first save time that had not been reached before this step."""
 
@@ -111,10 +117,11 @@ class Trajectory(NamedTuple):
     num_steps: jax.Array
     num_accepted: jax.Array
     num_f_evals: jax.Array
+    num_jacobians: jax.Array
     next_step: Scalar
     controller_state: Any
     log: Any
-    """Array [max_steps + 1, 5] of entries and a spare one, or None."""
+    """Array [max_steps + 1, 6] of entries and a spare one, or None."""
     tape: Any
     """`Tape`, or None."""
     interpolants: Any

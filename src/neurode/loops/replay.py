@@ -30,6 +30,10 @@ class Replayed(NamedTuple):
     coefficients: Any
     shift: Scalar
     h: Scalar
+    memory: Any
+    """What the solver keeps of the state after the step (`Solver.memory`)."""
+    evals: Any
+    """Evaluations of f beyond those that every step makes."""
 
 
 def read_entry(log: jax.Array, index: Any) -> Entry:
@@ -42,6 +46,7 @@ def replay_step(
     entry: Entry,
     index: jax.Array,
     y: State,
+    memory: Any,
     shift: Scalar,
     ends: Ends,
     wants_interpolant: bool,
@@ -56,6 +61,7 @@ def replay_step(
         entry: the step's entry in the log.
         index: the step's number.
         y: the state at which it began.
+        memory: what the solver kept of its own state at that time.
         shift: a zero whose derivative is that of the time at which it began.
         ends: likewise for t0 and t1.
         wants_interpolant: whether the coefficients of the dense output are needed.
@@ -72,12 +78,14 @@ def replay_step(
         next_shift = jnp.where(is_last, ends.t1, jnp.where(is_anchored, 0, shift))
     clock = Clock(entry.hi + shift, entry.lo)
     solver = problem.solver
-    state = solver.start(problem.field, clock.hi, y)
-    step = solver.step(problem.field, clock, h, y, state)
+    state = solver.recall(problem.field, clock.hi, y, memory, entry.mark)
+    norm = problem.step_norm(jax.lax.stop_gradient(y))
+    step = solver.step(problem.field, clock, h, y, state, norm)
     coefficients = None
     if wants_interpolant:
         coefficients = solver.interpolant(problem.field, clock, h, y, step)
-    return Replayed(step.y, next_shift, coefficients, shift, h)
+    memory = solver.memory(step.state)
+    return Replayed(step.y, next_shift, coefficients, shift, h, memory, step.evals)
 
 
 def replay_row(

@@ -10,6 +10,14 @@ from neurode.models.emissions import BernoulliEmission as BernoulliEmission
 from neurode.models.emissions import Emission as Emission
 from neurode.models.emissions import GaussianEmission as GaussianEmission
 from neurode.models.emissions import PoissonEmission as PoissonEmission
+from neurode.models.flow import Flow as Flow
+from neurode.models.flow import FlowLikelihood as FlowLikelihood
+from neurode.models.flow import Normal as Normal
+from neurode.models.flow import ReverseKL as ReverseKL
+from neurode.models.flow import StudentT as StudentT
+from neurode.models.flow import Transported as Transported
+from neurode.models.flow import log_density as log_density
+from neurode.models.flow import transport as transport
 from neurode.models.latent import Crops as Crops
 from neurode.models.latent import LatentLoss as LatentLoss
 from neurode.models.latent import LatentModel as LatentModel
@@ -30,24 +38,33 @@ __all__ = [
     "Crops",
     "Dynamics",
     "Emission",
+    "Flow",
+    "FlowLikelihood",
     "GaussianEmission",
+    "GaussianNoise",
     "GaussianNoise",
     "LatentLoss",
     "LatentModel",
+    "Normal",
     "ODENet",
     "Observations",
     "ParameterSpace",
     "Parameters",
     "ParametricODE",
     "PoissonEmission",
+    "ReverseKL",
     "Sensitivities",
     "SolveOptions",
+    "StudentT",
     "Trajectories",
     "TrajectoryLoss",
+    "Transported",
     "UnknownParameter",
+    "log_density",
     "mean_square",
     "new_latent_model",
     "solve_paths",
     "solve_trajectories",
+    "transport",
     "weigh_evidence",
 ]

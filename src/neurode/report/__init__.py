@@ -5,6 +5,9 @@ from neurode.report.figures import draw_panels as draw_panels
 from neurode.report.figures import draw_phase as draw_phase
 from neurode.report.figures import draw_series as draw_series
 from neurode.report.figures import draw_training as draw_training
+from neurode.report.frames import DensityMap as DensityMap
+from neurode.report.frames import Frame as Frame
+from neurode.report.frames import draw_frames as draw_frames
 from neurode.report.images import encode_png as encode_png
 from neurode.report.images import save_png as save_png
 from neurode.report.marks import Curve as Curve
@@ -21,6 +24,8 @@ from neurode.report.style import format_number as format_number
 __all__ = [
     "COLOURS",
     "Curve",
+    "DensityMap",
+    "Frame",
     "LearningCurve",
     "Page",
     "Panel",
@@ -29,6 +34,7 @@ __all__ = [
     "Section",
     "VectorField",
     "draw_errors",
+    "draw_frames",
     "draw_panels",
     "draw_phase",
     "draw_series",

@@ -1,5 +1,9 @@
 """Methods that take one step: pure functions and their coefficients."""
 
+from .adams import Adams
+from .auto import AutoSwitch
+from .bdf import BDF
+from .esdirk import EsdirkSolver, KenCarp4, Kvaerno3, Kvaerno5
 from .explicit_rk import (
     RK4,
     RK38,
@@ -16,24 +20,50 @@ from .explicit_rk import (
     Ralston,
     Tsit5,
 )
+from .fixed_adams import AdamsBashforth, AdamsMoulton, FixedOrderAdams
+from .jacobians import Banded, Dense, Jacobian, MatrixFree
+from .rosenbrock import Rodas5P, Rosenbrock23, RosenbrockSolver
 from .solver import Solver
+from .symplectic import ForestRuth, Leapfrog, Ruth3, SymplecticSolver, Yoshida6
 from .tableau import ButcherTableau
 
 __all__ = [
+    "BDF",
     "RK4",
     "RK38",
+    "Adams",
+    "AdamsBashforth",
+    "AdamsMoulton",
+    "AutoSwitch",
+    "Banded",
     "Bosh3",
     "ButcherTableau",
     "CashKarp",
+    "Dense",
     "Dopri5",
     "Dopri8",
+    "EsdirkSolver",
     "Euler",
     "ExplicitRungeKutta",
     "Fehlberg45",
+    "FixedOrderAdams",
+    "ForestRuth",
     "Heun",
     "HeunEuler",
+    "Jacobian",
+    "KenCarp4",
+    "Kvaerno3",
+    "Kvaerno5",
+    "Leapfrog",
+    "MatrixFree",
     "Midpoint",
     "Ralston",
+    "Rodas5P",
+    "Rosenbrock23",
+    "RosenbrockSolver",
+    "Ruth3",
     "Solver",
+    "SymplecticSolver",
     "Tsit5",
+    "Yoshida6",
 ]

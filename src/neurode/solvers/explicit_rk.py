@@ -67,8 +67,17 @@ class ExplicitRungeKutta(Solver):
         """FSAL methods carry f(t, y)."""
         return field(t, y) if self.tableau.fsal else None
 
-    def step(self, field: VectorField, clock: Clock, h: Scalar, y: State, state: Any) -> Step:
+    def step(
+        self,
+        field: VectorField,
+        clock: Clock,
+        h: Scalar,
+        y: State,
+        state: Any,
+        norm: Callable[[State], Scalar] | None = None,
+    ) -> Step:
         """One step of (signed) size h."""
+        del norm
         tableau = self.tableau
         first = [state] if tableau.fsal else []
         a, c = tableau.a[len(first) :], tableau.c[len(first) :]

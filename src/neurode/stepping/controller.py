@@ -60,8 +60,11 @@ class StepController(eqx.Module):
         """The controller's state before the first step."""
 
     @abc.abstractmethod
-    def decide(self, error: Scalar, h: Scalar, error_order: int, state: Any) -> Decision:
-        """Accept or reject a step of (positive) size h, and propose the next size."""
+    def decide(self, error: Scalar, h: Scalar, error_order: Any, state: Any) -> Decision:
+        """Accept or reject a step of (positive) size h, and propose the next size.
+
+        The order of the error is a number, or an array where the solver varies it.
+        """
 
 
 class PIDState(NamedTuple):
@@ -144,7 +147,7 @@ class PIDController(StepController):
             one if remembers_one else None, one if remembers_two else None, jnp.asarray(False)
         )
 
-    def decide(self, error: Scalar, h: Scalar, error_order: int, state: PIDState) -> Decision:
+    def decide(self, error: Scalar, h: Scalar, error_order: Any, state: PIDState) -> Decision:
         """Accept when the scaled error is at most 1."""
         dtype = h.dtype
         error = error.astype(dtype)
@@ -172,7 +175,7 @@ class PIDController(StepController):
         return Decision(accept, next_step.astype(dtype), PIDState(previous, before, ~accept))
 
 
-def _power(base: Scalar, exponent: float) -> Scalar:
+def _power(base: Scalar, exponent: Any) -> Scalar:
     """base ** exponent of a positive base, for a fifth of what XLA's power takes."""
     return jnp.exp(exponent * jnp.log(base))
 

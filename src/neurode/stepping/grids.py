@@ -19,7 +19,7 @@ class FixedSteps(StepController):
         """Fixed steps need no memory."""
         return None
 
-    def decide(self, error: Scalar, h: Scalar, error_order: int, state: Any) -> Decision:
+    def decide(self, error: Scalar, h: Scalar, error_order: Any, state: Any) -> Decision:
         """Every step is accepted, and the next is planned as this one was."""
         return Decision(jnp.asarray(True), h, state)
 

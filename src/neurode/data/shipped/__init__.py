@@ -2,9 +2,10 @@
 
 from importlib import resources
 
+from neurode.data.rows import Rows, read_rows
 from neurode.data.tables import Table, read_table
 
-__all__ = ["lynx_hare", "mauna_loa_co2"]
+__all__ = ["lynx_hare", "mauna_loa_co2", "old_faithful"]
 
 
 def lynx_hare() -> Table:
@@ -19,6 +20,20 @@ def lynx_hare() -> Table:
     file = resources.files(__name__) / "lynx_hare.csv"
     with resources.as_file(file) as path:
         return read_table(path, time="year", columns=["hare", "lynx"])
+
+
+def old_faithful() -> Rows:
+    """Return 272 eruptions of the Old Faithful geyser in Yellowstone National Park.
+
+    Returns:
+        `Rows`: `values` [272, 2] in minutes, `names` ("eruption", "waiting"): how long an eruption
+        lasted, and how long it was until the next one.
+
+    Source: Azzalini and Bowman (1990), as in R's data set `faithful`.
+    """
+    file = resources.files(__name__) / "old_faithful.csv"
+    with resources.as_file(file) as path:
+        return read_rows(path)
 
 
 def mauna_loa_co2() -> Table:

@@ -1,7 +1,17 @@
-"""Models that others are compared with."""
+"""The models that the paper compares with."""
 
+from neurode.models.baselines.planar_flow import PlanarFlow as PlanarFlow
+from neurode.models.baselines.planar_flow import PlanarLikelihood as PlanarLikelihood
+from neurode.models.baselines.planar_flow import PlanarReverseKL as PlanarReverseKL
 from neurode.models.baselines.rnn import NextValueLoss as NextValueLoss
 from neurode.models.baselines.rnn import RecurrentForecaster as RecurrentForecaster
 from neurode.models.baselines.rnn import Sequences as Sequences
 
-__all__ = ["NextValueLoss", "RecurrentForecaster", "Sequences"]
+__all__ = [
+    "NextValueLoss",
+    "PlanarFlow",
+    "PlanarLikelihood",
+    "PlanarReverseKL",
+    "RecurrentForecaster",
+    "Sequences",
+]

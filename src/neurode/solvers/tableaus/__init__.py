@@ -1,4 +1,4 @@
-"""The explicit Runge-Kutta methods, as data."""
+"""The explicit Runge-Kutta methods, as data. Those of other families: in their own modules."""
 
 from .dopri8 import DOPRI8
 from .explicit import (
