@@ -111,7 +111,7 @@ def _map_density(model: ContinuousFlow, x: np.ndarray) -> DensityMap:
     grid = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
     grid = np.where(model.columns_.discrete, np.round(grid), grid)
     values = np.exp(model.score_samples(grid)).reshape(_PIXELS, _PIXELS)
-    return DensityMap(*sides, values)
+    return DensityMap(*sides, values)  # pyright: ignore[reportCallIssue]
 
 
 def _draw_line(model, x, samples, name, given):

@@ -61,7 +61,7 @@ def forecast(
     \b
     Examples:
       neurode forecast run/ --horizon 30
-      neurode forecast run/ --horizon 30 --every 0.5 --data new.csv --out forecast.csv
+      neurode forecast run/ --horizon 30 --every 0.5 --data new.csv
       neurode forecast run/ --times 2024-07-01,2024-08-01 --ids p7
     """
     from neurode.estimators import LatentODE, load

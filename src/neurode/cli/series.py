@@ -91,7 +91,7 @@ def series(
     \b
     Examples:
       neurode fit series long.csv --id patient --time t --out run/
-      neurode fit series long.csv --id patient --time date --until 2024-06-01 --out run/
+      neurode fit series long.csv --time date --until 2024-06-01 --out run/
     """
     from neurode.data import read_table
 

@@ -52,7 +52,7 @@ class Calendar:
         if self.zone is None:
             return stamps
         zone = _find_zone(self.zone)
-        local = [stamp.item().replace(tzinfo=UTC).astimezone(zone) for stamp in stamps.ravel()]
+        local = [stamp.item().replace(tzinfo=UTC).astimezone(zone) for stamp in stamps.ravel()]  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue, reportOptionalMemberAccess]
         result = np.empty(stamps.size, object)
         result[:] = local
         return result.reshape(stamps.shape)

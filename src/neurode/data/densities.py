@@ -66,7 +66,7 @@ class Arcs(eqx.Module):
         margin = self.radii[:, None] + 6 * self.noise
         low, high = (self.centres - margin).min(axis=0), (self.centres + margin).max(axis=0)
         x, y = (np.arange(a, b + step, step) for a, b in zip(low, high, strict=True))
-        log_p = self.log_prob(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
+        log_p = self.log_prob(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))  # pyright: ignore[reportArgumentType]
         return float(-np.sum(np.exp(log_p) * log_p) * step**2)
 
 

@@ -106,7 +106,7 @@ def fit_usual(
     """
     scaler = StandardScaler().fit(learned)
     z, held = scaler.transform(learned), scaler.transform(held_out)
-    offset = np.log(scaler.scale_).sum()
+    offset = np.log(scaler.scale_).sum()  # pyright: ignore[reportArgumentType, reportCallIssue]
     searches: dict[str, tuple[Any, dict[str, Any]]] = {
         KERNEL: (KernelDensity(), {"bandwidth": np.geomspace(0.03, 1.0, 16)}),
         MIXTURE: (

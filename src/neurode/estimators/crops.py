@@ -66,7 +66,7 @@ class Stretches(eqx.Module):
         for_order, for_begin = jax.random.split(key)
         owners = np.repeat(np.arange(len(lengths)), -(-lengths // width))
         whole = batch_size is None or batch_size >= len(owners)
-        batches = FullBatch(owners) if whole else ArrayBatches(owners, batch_size, key=for_order)
+        batches = FullBatch(owners) if whole else ArrayBatches(owners, batch_size, key=for_order)  # pyright: ignore[reportArgumentType]
         width = min(width, rows.ts.shape[1])
         return cls(rows, jnp.asarray(lengths, jnp.int32), batches, for_begin, width)
 

@@ -199,7 +199,7 @@ class LatentInference(Estimator):
         for_states, for_noise = jax.random.split(jax.random.fold_in(self._key(), 4))
         initial = np.asarray(jax.random.normal(for_states, (n, self.latent)), np.float64)
         outputs = np.stack(follow(self._fitted(), initial, [row] * n)).astype(np.float32)
-        return self.scaling_.values(np.asarray(self.model_.emission.draw(for_noise, outputs)))
+        return self.scaling_.values(np.asarray(self.model_.emission.draw(for_noise, outputs)))  # pyright: ignore[reportArgumentType]
 
     def score(self, data: Any, ys: Any = None, **options: Any) -> float:
         """The bound of log p(y) in nats per observed number, over all series.

@@ -165,7 +165,7 @@ def _follow_lanes(fitted, initial, ts, begin: int, label: Any) -> list[np.ndarra
     n, count, dtype = len(ts), _bucket(len(ts)), jnp.result_type(float)
     padded = [jnp.asarray(_pad_rows(x, count), dtype) for x in (initial, ts)]
     field = hoist(fitted.model.field, (padded[1][0, 0], padded[0][0]))
-    outputs, status = _solve(field, fitted.model.decoder, *padded, fitted.options)
+    outputs, status = _solve(field, fitted.model.decoder, *padded, fitted.options)  # pyright: ignore[reportCallIssue]
     status, outputs = np.asarray(status)[:n], np.asarray(outputs, np.float64)[:n]
     if (status != Status.SUCCESS).any():
         i = int(np.argmax(status != Status.SUCCESS))
@@ -204,7 +204,7 @@ def reconstruct(fitted: FittedLatent, collection: Collection) -> list[np.ndarray
         fitted,
         mean,
         [t - t[0] for t in stretches],
-        lambda i: collection.name(owners[i]),
+        lambda i: collection.name(owners[i]),  # pyright: ignore[reportArgumentType]
     )
     results = [np.empty((len(t), out.shape[1])) for t, out in zip(times, outputs, strict=False)]
     for i, k, out in zip(owners, parts, outputs, strict=True):

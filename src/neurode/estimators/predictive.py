@@ -66,8 +66,8 @@ class Forecast:
             columns = {} if is_single else {id: i if self.labels is None else self.labels[i]}
             columns[time] = row
             for j, name in enumerate(self.names):
-                columns |= {name: means[i][:, j], f"{name}_low": lows[i][:, j]}
-                columns[f"{name}_high"] = highs[i][:, j]
+                columns |= {name: means[i][:, j], f"{name}_low": lows[i][:, j]}  # pyright: ignore[reportArgumentType, reportCallIssue]
+                columns[f"{name}_high"] = highs[i][:, j]  # pyright: ignore[reportArgumentType, reportCallIssue]
             parts.append(pandas.DataFrame(columns))
         return pandas.concat(parts, ignore_index=True)
 
@@ -184,9 +184,9 @@ def predict(
     means, lows, highs, paths = [], [], [], []
     for i in range(len(rows)):
         out = np.stack(outputs[i * samples : (i + 1) * samples]).astype(np.float32)
-        expected = scaling.values(np.asarray(emission.mean(out), np.float64))
+        expected = scaling.values(np.asarray(emission.mean(out), np.float64))  # pyright: ignore[reportArgumentType]
         # The same noise for every series: none depends on which others there are.
-        noisy = emission.draw(for_noise, np.broadcast_to(out, (draws, *out.shape)))
+        noisy = emission.draw(for_noise, np.broadcast_to(out, (draws, *out.shape)))  # pyright: ignore[reportArgumentType]
         noisy = scaling.values(np.asarray(noisy, np.float64)).reshape(-1, *out.shape[1:])
         low, high = np.quantile(noisy, tails, axis=0)
         means.append(expected.mean(axis=0))

@@ -281,7 +281,7 @@ class DensitySampler(Estimator):
         log_w, n = drawn.log_weights, len(drawn.log_weights)
         total = logsumexp(log_w)
         self.elbo_ = float(log_w.mean())
-        self.log_normaliser_ = float(total - math.log(n))
+        self.log_normaliser_ = float(total - math.log(n))  # pyright: ignore[reportOperatorIssue]
         weights = np.exp(log_w - log_w.max())
         self.effective_sample_size_ = float(weights.sum() ** 2 / (weights**2).sum() / n)
         # The delta method: the relative standard error of the mean weight.

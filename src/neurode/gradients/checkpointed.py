@@ -291,7 +291,7 @@ class _Backward:
         """What the tape would hold after a step, where it was dropped."""
         zero = self.zero
         problem = self.problem(self.field, self.save)
-        taken = replay_step(problem, entry, index, *kept, zero, Ends(zero, zero), False)
+        taken = replay_step(problem, entry, index, *kept, zero, Ends(zero, zero), False)  # pyright: ignore[reportCallIssue]
         return taken.y, taken.memory
 
     def visit(self, index: jax.Array, entry: Entry, kept: tuple, after: _Cotangents) -> _Cotangents:

@@ -89,7 +89,7 @@ class LaneLog(NamedTuple):
             return jnp.take(x, k * size + ids, axis=0, mode="clip")
 
         states = tree_map(lambda x, like: rows(x).T.reshape(*like.shape, -1), self.states, shapes)
-        return LaneEntry(*rows(self.times).T, states)
+        return LaneEntry(*rows(self.times).T, states)  # pyright: ignore[reportCallIssue]
 
 
 class Chunks(NamedTuple):

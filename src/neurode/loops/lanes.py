@@ -199,7 +199,7 @@ class LaneEngine:
         dense_evals = self.problem.solver.evaluations.dense
         alive = self.is_alive(old)
         verdict = None
-        if verdicts is not None:
+        if verdicts is not None and log is not None:
             verdict = jnp.take(verdicts[log.count], ids)
 
         def step(own, carry, alive, verdict):
@@ -283,7 +283,7 @@ class LaneEngine:
 
         def body(state):
             index, _, rows = state
-            places, values, count = [], [], 0
+            places, values, count = [], [], jnp.zeros((), self.one.dtype)
             for i in range(_ROWS_AT_ONCE):
                 t = self.time(own, index + i)
                 here = self.is_passed(own, index + i, t, taken).astype(self.one.dtype)

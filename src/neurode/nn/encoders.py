@@ -98,7 +98,7 @@ class Encoder(eqx.Module):
             return h
 
         def move(t, h, gap):
-            return gap[:, None] * self.field(t, h)
+            return gap[:, None] * self.field(t, h)  # pyright: ignore[reportOptionalCall]
 
         # One step is enough: what the field means is learned together with it.
         times = jnp.array([0.0, 1.0], h.dtype)

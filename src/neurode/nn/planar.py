@@ -66,9 +66,9 @@ class PlanarField(eqx.Module):
     ) -> tuple[Float[Array, "M d+c"], Float[Array, "M d"], Float[Array, " M"]]:
         """Return (w, v), gated u and b at time t."""
         first, *rest = self.layers
-        x = first.weight[:, 0] * t + first.bias
+        x = first.weight[:, 0] * t + first.bias  # pyright: ignore[reportOperatorIssue]
         for layer in rest:
-            x = layer.weight @ jnp.tanh(x) + layer.bias
+            x = layer.weight @ jnp.tanh(x) + layer.bias  # pyright: ignore[reportOperatorIssue]
         m, d = self.width, self.size
         sizes = (m * (d + self.context), m * d, m * d)
         ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]

@@ -89,8 +89,8 @@ class ConcatSquashField(eqx.Module):
         for i, (layer, gate, shift) in enumerate(
             zip(self.layers, self.gates, self.shifts, strict=True)
         ):
-            squash = jax.nn.sigmoid(s @ gate.weight.T + gate.bias)
-            x = (x @ layer.weight.T + layer.bias) * squash + s @ shift.weight.T
+            squash = jax.nn.sigmoid(s @ gate.weight.T + gate.bias)  # pyright: ignore[reportOperatorIssue]
+            x = (x @ layer.weight.T + layer.bias) * squash + s @ shift.weight.T  # pyright: ignore[reportOperatorIssue]
             if i < len(self.layers) - 1:
                 x = activate(x)
         return x

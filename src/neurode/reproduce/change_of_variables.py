@@ -299,20 +299,20 @@ def _draw(config: Config, masses: np.ndarray, timings: Timings) -> Any:
     labels = [f"µs for {rows} points" for rows in (config.rows, config.rows // 16)]
     return draw_panels(
         [
-            Panel("total mass", [mass], x_label="tolerance", **log),
+            Panel("total mass", [mass], x_label="tolerance", **log),  # pyright: ignore[reportArgumentType]
             Panel(
                 "planar: time against M",
                 curves(config.units, timings.units),
                 x_label="units M",
                 y_label=labels[0],
-                **log,
+                **log,  # pyright: ignore[reportArgumentType]
             ),
             Panel(
                 "time against D",
                 curves(config.dimensions, timings.dimensions),
                 x_label="dimension D",
                 y_label=labels[1],
-                **log,
+                **log,  # pyright: ignore[reportArgumentType]
             ),
         ],
         columns=3,

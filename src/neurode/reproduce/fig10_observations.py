@@ -43,11 +43,11 @@ def run(
         for i in range(2):  # one of each direction
             seen = task.spirals.noisy[config.trained + i, task.observed[config.trained + i]]
             curves = [
-                Curve(*clean[i].T, "truth", "truth"),
-                Curve(*paths[i, :WINDOW].T, "window", "model"),
-                Curve(*paths[i, WINDOW - 1 :].T, "beyond", "second"),
+                Curve(*clean[i].T, "truth", "truth"),  # pyright: ignore[reportCallIssue]
+                Curve(*paths[i, :WINDOW].T, "window", "model"),  # pyright: ignore[reportCallIssue]
+                Curve(*paths[i, WINDOW - 1 :].T, "beyond", "second"),  # pyright: ignore[reportCallIssue]
             ]
-            points = [Points(*np.asarray(seen).T, "observations")]
+            points = [Points(*np.asarray(seen).T, "observations")]  # pyright: ignore[reportCallIssue]
             panels.append(Panel(f"{shown} observations", curves, points))
     return Findings(
         values=values,

@@ -201,7 +201,7 @@ def _examine(
     centre, scale = scaling
     x = np.asarray(arcs.sample(jax.random.key(config.seed + 7_919), config.held_out), np.float64)
     z, offset = (x - centre) / scale, np.log(scale).sum()
-    log_p = arcs.log_prob(x)
+    log_p = arcs.log_prob(x)  # pyright: ignore[reportArgumentType]
     options = solve_options(config)
     flow, planar = results["CNF"].model, results["NF"].model
     log_q = {
@@ -295,7 +295,7 @@ def _draw_flow(
     densities = [Frame(picture(at(jnp.float32(t)))) for t in TIMES]
     clouds = _sample(flow, jax.random.key(2), _SHOWN, options, (0.0, *TIMES))
     samples = [Frame(points=cloud, role="model") for cloud in np.asarray(clouds)[1:]]
-    target = Frame(picture(arcs.log_prob(grid * scale + centre)), title="target")
+    target = Frame(picture(arcs.log_prob(grid * scale + centre)), title="target")  # pyright: ignore[reportArgumentType]
     discrete = Frame(picture(_score_planar(planar, grid)), title=f"NF, {len(planar.b)} layers")
     titles = [f"{100 * t:.0f}%" for t in TIMES]
     return draw_frames(

@@ -85,11 +85,11 @@ def draw_paths(task: Task, rows: slice, inside: np.ndarray, beyond: np.ndarray, 
             Panel(
                 way,
                 [
-                    Curve(*clean.T, "truth", "truth"),
-                    Curve(*inside[i].T, f"{name}: window", "model"),
-                    Curve(*beyond[i].T, f"{name}: beyond", "second"),
+                    Curve(*clean.T, "truth", "truth"),  # pyright: ignore[reportCallIssue]
+                    Curve(*inside[i].T, f"{name}: window", "model"),  # pyright: ignore[reportCallIssue]
+                    Curve(*beyond[i].T, f"{name}: beyond", "second"),  # pyright: ignore[reportCallIssue]
                 ],
-                [Points(*noisy.T, f"{COUNT} observations")],
+                [Points(*noisy.T, f"{COUNT} observations")],  # pyright: ignore[reportCallIssue]
             )
         )
     return draw_panels(panels, columns=2, panel_height=2.2)
@@ -133,7 +133,7 @@ def draw_space(latent: Any, task: Task, rows: slice, axis: np.ndarray) -> Any:
         ),
     ):
         clouds = [
-            Points(*projected[side].reshape(-1, 2).T, name, role)
+            Points(*projected[side].reshape(-1, 2).T, name, role)  # pyright: ignore[reportCallIssue]
             for side, name, role in (
                 (sides, "counter-clockwise", "model"),
                 (~sides, "clockwise", "second"),

@@ -44,7 +44,7 @@ def run(
             follow_decoded(model, jnp.float32(states), jnp.float32(task.spirals.ts[:WINDOW]))
         )
         curves = [
-            Curve(*path.T, f"{step:+.1f} sd", role)
+            Curve(*path.T, f"{step:+.1f} sd", role)  # pyright: ignore[reportCallIssue]
             for path, step, role in zip(paths, DEVIATIONS, SHADES, strict=True)
         ]
         panels.append(Panel(f"dimension {j + 1} of z(t_0)", curves))

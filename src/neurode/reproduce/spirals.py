@@ -227,7 +227,7 @@ def forecast_latent(
         [n, 200, 2].
     """
     ts, ys = task.ts[rows], task.ys[rows]
-    return task.values(_follow(model, *map(jnp.float32, (ts, ys, task.spirals.ts)), key))
+    return task.values(_follow(model, *map(jnp.float32, (ts, ys, task.spirals.ts)), key))  # pyright: ignore[reportCallIssue]
 
 
 @eqx.filter_jit

@@ -223,7 +223,7 @@ class AutoSwitch(Solver):
     def judge(self, step: Step, norm: Callable[[State], Scalar]) -> Verdict:
         """The error, of the order of the method that took the step."""
         is_stiff = step.jacobians == 1
-        order = jnp.where(is_stiff, self.stiff.error_order, self.nonstiff.error_order)
+        order = jnp.where(is_stiff, self.stiff.error_order, self.nonstiff.error_order)  # pyright: ignore[reportArgumentType]
         return Verdict(self.error_norm(step.errors, norm), order, step.state)
 
     def interpolant(

@@ -308,7 +308,7 @@ def _dense_powers() -> np.ndarray:
             if i != 1:  # its factor theta is taken out
                 polynomial *= np.polynomial.Polynomial([i - 1.0, 1.0])
         # For j = 1 the term is D_1 (theta - 1), and y1 - y = D_1 + ... makes it D_1 theta.
-        coefficients = polynomial.coef / math.factorial(j) if j > 1 else np.ones(1)
+        coefficients = polynomial.coef / math.factorial(j) if j > 1 else np.ones(1)  # pyright: ignore[reportOperatorIssue]
         columns.append(np.pad(coefficients, (0, HIGHEST_ORDER - coefficients.size)))
     return np.stack(columns, axis=1)
 

@@ -113,7 +113,7 @@ class EsdirkSolver(ImplicitSolver):
         def advance(stages: Stages, row: Rows) -> tuple[Stages, None]:
             change = row.a @ stages.slopes
             if stages.pushes is not None:
-                change = change + row.explicit @ stages.pushes
+                change = change + row.explicit @ stages.pushes  # pyright: ignore[reportOptionalOperand]
             base = stiff.x + size * change
             t = clock.hi + (clock.lo + row.node.astype(h.dtype) * h)
             stage = solve_stage(
@@ -243,6 +243,6 @@ class KenCarp4(EsdirkSolver):
         assert isinstance(field, Split)
         stiff, nonstiff = (flatten(part, y, norm) for part in (field.stiff, field.nonstiff))
         stages = self.solve_stages(stiff, nonstiff.f, clock, h, stiff.f(clock.hi, stiff.x))
-        slopes = stages.slopes + stages.pushes
+        slopes = stages.slopes + stages.pushes  # pyright: ignore[reportOperatorIssue]
         x1 = stiff.x + h.astype(stiff.x.dtype) * combine_flat(self.tableau.b, slopes, stiff.x)
         return self.finish(stiff, h, slopes, x1, stages)._replace(state=None)

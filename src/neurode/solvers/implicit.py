@@ -72,4 +72,4 @@ class ImplicitSolver(Solver):
 def combine_flat(weights: Any, vectors: Any, like: jax.Array) -> jax.Array:
     """sum_i weights[i] vectors[i], zero for no terms; zero weights are left out."""
     terms = [w * v for w, v in zip(weights, vectors, strict=True) if w != 0]
-    return sum(terms[1:], start=terms[0]) if terms else jnp.zeros_like(like)
+    return sum(terms[1:], start=terms[0]) if terms else jnp.zeros_like(like)  # pyright: ignore[reportReturnType]

@@ -169,7 +169,7 @@ class PIDController(StepController):
         next_step = self.limits.clamp(h * jnp.where(accept, grow, shrink))
         previous = before = None
         if state.before is not None:
-            before = jnp.where(accept, state.previous, state.before)
+            before = jnp.where(accept, state.previous, state.before)  # pyright: ignore[reportArgumentType]
         if state.previous is not None:
             previous = jnp.where(accept, e, state.previous)
         return Decision(accept, next_step.astype(dtype), PIDState(previous, before, ~accept))
