@@ -45,7 +45,7 @@ from .solvers import (
 from .stepping import ConstantSteps, IController, PIController, PIDController, StepTo
 
 if TYPE_CHECKING:
-    from .estimators import ContinuousFlow, DensitySampler, NeuralODE, load
+    from .estimators import ContinuousFlow, DensitySampler, LatentODE, NeuralODE, load
 
 __version__ = "0.1.0"
 
@@ -53,6 +53,7 @@ __version__ = "0.1.0"
 _ON_FIRST_USE = {
     "ContinuousFlow": "estimators",
     "DensitySampler": "estimators",
+    "LatentODE": "estimators",
     "NeuralODE": "estimators",
     "load": "estimators",
 }
@@ -101,6 +102,7 @@ __all__ = [
     "KenCarp4",
     "Kvaerno3",
     "Kvaerno5",
+    "LatentODE",
     "Leapfrog",
     "MatrixFree",
     "Midpoint",

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from neurode.demo import SECTIONS, DemoSection, SectionResult, Stages, run_demo
+from neurode.demo import DemoSection, SectionResult, Stages, run_demo
 from neurode.demo import dynamics as section
 from neurode.demo.dynamics_findings import Findings
 from neurode.report import format_number
@@ -140,7 +140,7 @@ def test_tighter_tolerances_cost_more_and_err_less(found: Findings):
 
 def test_the_page_of_the_section(found: Findings, tmp_path, monkeypatch):
     monkeypatch.setattr(section, "fit_models", lambda stages, **settings: found)
-    report = run_demo(tmp_path, stages=Stages(shown=False), sections=SECTIONS[:1])
+    report = run_demo(tmp_path, stages=Stages(shown=False), sections=[section.LYNX_HARE])
     page = report.read_text()
     numbers = json.loads((tmp_path / "metrics.json").read_text())["sections"]["lynx_hare"]
     best = numbers["forecast_rmse"]["Lotka-Volterra"]["both"]

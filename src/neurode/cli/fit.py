@@ -148,30 +148,33 @@ def read_data(
     return read_table(data, time, options.parse_names(columns), id=id, **how)
 
 
-def split_table(table: "Table", until: float | None) -> "tuple[Table, Table | None]":
+def split_table(
+    table: "Table", until: float | None, least: int = 2
+) -> "tuple[Table, Table | None]":
     """Split a table into what is learned from and what is held out.
 
     Args:
         table: all rows.
         until: the last time to learn from, or None for all.
+        least: rows that each series must keep.
 
     Raises:
-        Mistake: nothing is left on one side, or a series keeps fewer than two rows.
+        Mistake: nothing is left on one side, or a series keeps fewer rows.
     """
     if until is None:
         return table, None
     early = table.times <= until
     if early.all():
         last = table.times.max()
-        raise Mistake(f"--until {until:g} holds nothing out: the last time is {last:g}")
+        raise Mistake(f"--until {until:.10g} holds nothing out: the last time is {last:.10g}")
     learned = _select_rows(table, early)
     for label, part in table.split().items():
         count = int((part.times <= until).sum())
-        if count < 2:
+        if count < least:
             of = f" of series {label!r}" if label else ""
             raise Mistake(
-                f"--until {until:g} leaves {count} rows{of} to learn from; 2 are needed, so let "
-                f"it be at least {part.times[1]:g}"
+                f"--until {until:.10g} leaves {count} rows{of} to learn from; {least} are needed, "
+                f"so let it be at least {part.times[least - 1]:.10g}"
             )
     return learned, _select_rows(table, ~early)
 
@@ -241,13 +244,26 @@ def keep(out: Path, model: "NeuralODE", described: dict[str, Any]) -> None:
     """
     from neurode.store import write_bytes
 
-    config = {} if model.parameters else _read_config(out)
-    text = json.dumps(config | {OURS: described}, indent=2)
-    write_bytes(out / CONFIG, (text + "\n").encode())
+    describe_run(out, described, keep_config=not model.parameters)
     if model.parameters:
         columns = {name: values.tolist() for name, values in model.history_.items()}
         rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
         write_bytes(out / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows).encode())
+
+
+def describe_run(out: Path, described: dict[str, Any], keep_config: bool = True) -> None:
+    """Write what was asked for into config.json.
+
+    Args:
+        out: the run folder.
+        described: the data and the settings.
+        keep_config: whether training wrote its own part there.
+    """
+    from neurode.store import write_bytes
+
+    config = _read_config(out) if keep_config else {}
+    text = json.dumps(config | {OURS: described}, indent=2)
+    write_bytes(out / CONFIG, (text + "\n").encode())
 
 
 def _report(out: Path, model: "NeuralODE", learned: "Table", held_out: "Table | None") -> None:

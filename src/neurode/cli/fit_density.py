@@ -82,7 +82,7 @@ def density(
     Examples:
       neurode fit density data.csv --out run/
       neurode fit density data.csv --out run/ --columns x,y --context age
-      neurode fit density data.csv --out run/ --discrete count --bounds share=0:1,price=0:
+      neurode fit density data.csv --out run/ --discrete count --bounds share=0:1
     """
     settings = {
         "discrete": options.parse_names(discrete) or [],

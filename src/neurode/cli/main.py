@@ -12,7 +12,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from neurode.cli import demo, fit, fit_density, info, predict, reproduce, sample
+from neurode.cli import (
+    demo,
+    fit,
+    fit_density,
+    forecast,
+    info,
+    predict,
+    reproduce,
+    sample,
+    series,
+)
 from neurode.cli.errors import INTERRUPTED, Interrupted, explain, join_lines
 
 _DEBUG = "--debug"
@@ -65,10 +75,12 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 fit.app.command("density")(fit_density.density)
+fit.app.command("series")(series.series)
 app.add_typer(fit.app, name="fit")
 app.command("predict")(predict.predict)
 app.command("sample")(sample.sample)
 app.command("score")(sample.score)
+app.command("forecast")(forecast.forecast)
 app.command("reproduce")(reproduce.reproduce)
 app.command("info")(info.info)
 

@@ -12,13 +12,15 @@ lengthen the lanes.
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.extend import core as jex
 from jax.interpreters import ad, batching, mlir
+
+from .lanes import varying_axes
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,15 @@ class _Call:
     static: tuple[Hashable, ...]
     in_tree: Any
     lanes: Lanes | None
+    copies: bool
 
 
 def lane_call(
-    function: Callable, static: tuple[Hashable, ...], *args: Any, lanes: Lanes | None = None
+    function: Callable,
+    static: tuple[Hashable, ...],
+    *args: Any,
+    lanes: Lanes | None = None,
+    copies: bool = False,
 ) -> Any:
     """function(lanes, *static, *args), where lanes is None, or says how args are batched.
 
@@ -63,12 +70,14 @@ def lane_call(
         static: hashable arguments.
         args: pytrees of arrays.
         lanes: given when the arguments have lanes already.
+        copies: whether a further vmap always lengthens the lanes, also where what they shared must
+            be copied for it. Else it vmaps the program that was made for the lanes.
 
     Returns:
         The pytree. (Which of its leaves have lanes, the caller who passed lanes knows.)
     """
     flat, in_tree = jax.tree_util.tree_flatten(args)
-    outs, out_tree, _ = _bind(_Call(function, static, in_tree, lanes), flat)
+    outs, out_tree, _ = _bind(_Call(function, static, in_tree, lanes, copies), flat)
     return jax.tree_util.tree_unflatten(out_tree, outs)
 
 
@@ -112,40 +121,48 @@ def _batch(axis_data, operands, dims, *, jaxpr, call: _Call):
     new = [d is not None for d in dims]
     size = axis_data.size
     flat = [x if d is None else jnp.moveaxis(x, d, 0) for x, d in zip(operands, dims, strict=True)]
-    if any(new[:count]) or not _can_merge(call, flat[count:], new[count:]):
+    # Over a mesh every device keeps to the loop of one system, vmapped.
+    if any(new[:count]) or varying_axes(operands) or not _can_merge(call, new[count:]):
         run = lambda *xs: _run(*xs, jaxpr=jaxpr, call=call)  # noqa: E731
         axes = tuple(0 if b else None for b in new)
         outs = jax.vmap(run, axes, axis_size=size, spmd_axis_name=axis_data.spmd_name)(*flat)
         return outs, [0] * len(outs)
     if call.lanes is None:
-        call = _Call(call.function, call.static, call.in_tree, Lanes(size, tuple(new[count:])))
+        call = replace(call, lanes=Lanes(size, tuple(new[count:])))
         outs, _, batched = _bind(call, flat[count:])
         return outs, [0 if b else None for b in batched]
     old = call.lanes
+    pairs = list(zip(new[count:], old.batched, strict=True))
     merged = [
-        _merge(x, b, was, size, old.size)
-        for x, b, was in zip(flat[count:], new[count:], old.batched, strict=True)
+        _merge(x, b, was, size, old.size) for x, (b, was) in zip(flat[count:], pairs, strict=True)
     ]
-    lanes = Lanes(size * old.size, old.batched)
-    outs, _, _ = _bind(_Call(call.function, call.static, call.in_tree, lanes), merged)
-    return [x.reshape(size, old.size, *x.shape[1:]) for x in outs], [0] * len(outs)
+    lanes = Lanes(size * old.size, tuple(b or was for b, was in pairs))
+    outs, _, batched = _bind(replace(call, lanes=lanes), merged)
+    outs = [
+        x.reshape(size, old.size, *x.shape[1:]) if b else x
+        for x, b in zip(outs, batched, strict=True)
+    ]
+    return outs, [0 if b else None for b in batched]
 
 
-def _can_merge(call: _Call, flat: list, new: list[bool]) -> bool:
+def _can_merge(call: _Call, new: list[bool]) -> bool:
     """Whether a further batch axis may simply lengthen the lanes.
 
     Not where lanes share what now differs between groups of them: it would have to be copied.
     """
-    if call.lanes is None:
+    if call.lanes is None or call.copies:
         return True
     return not any(b and not was for b, was in zip(new, call.lanes.batched, strict=True))
 
 
 def _merge(x: jax.Array, is_new: bool, was_batched: bool, size: int, old_size: int) -> jax.Array:
-    if not was_batched:
-        return x
-    if not is_new:
+    """An argument with one axis of lanes in place of two, if it differs along either."""
+    if is_new and not was_batched:
+        x = jnp.broadcast_to(x[:, None], (size, old_size, *x.shape[1:]))
+    elif was_batched and not is_new:
         x = jnp.broadcast_to(x, (size, *x.shape))
+    elif not was_batched:
+        return x
     return x.reshape(size * old_size, *x.shape[2:])
 
 

@@ -2,6 +2,7 @@
 
 from neurode.data.batches import ArrayBatches as ArrayBatches
 from neurode.data.batches import FullBatch as FullBatch
+from neurode.data.calendar import Calendar as Calendar
 from neurode.data.densities import ENERGIES as ENERGIES
 from neurode.data.densities import Arcs as Arcs
 from neurode.data.densities import Energy as Energy
@@ -16,7 +17,10 @@ from neurode.data.rows import Rows as Rows
 from neurode.data.rows import read_rows as read_rows
 from neurode.data.series import SeriesBatch as SeriesBatch
 from neurode.data.shipped import lynx_hare as lynx_hare
+from neurode.data.shipped import mauna_loa_co2 as mauna_loa_co2
 from neurode.data.shipped import old_faithful as old_faithful
+from neurode.data.spirals import Spirals as Spirals
+from neurode.data.spirals import make_spirals as make_spirals
 from neurode.data.tables import Table as Table
 from neurode.data.tables import read_table as read_table
 from neurode.data.tables import table_from_frame as table_from_frame
@@ -26,14 +30,18 @@ __all__ = [
     "MNIST",
     "Arcs",
     "ArrayBatches",
+    "Calendar",
     "DataError",
     "Energy",
     "FullBatch",
     "Rows",
     "SeriesBatch",
+    "Spirals",
     "Table",
     "load_mnist",
     "lynx_hare",
+    "make_spirals",
+    "mauna_loa_co2",
     "old_faithful",
     "random_crop",
     "read_rows",

@@ -36,7 +36,13 @@ class SeriesBatch(eqx.Module):
 
     @classmethod
     def from_arrays(
-        cls, ts, ys, *, names: Sequence[str] | None = None, pad_to: int | None = None
+        cls,
+        ts,
+        ys,
+        *,
+        names: Sequence[str] | None = None,
+        pad_to: int | None = None,
+        least: int = 2,
     ) -> "SeriesBatch":
         """Build from rectangular arrays.
 
@@ -46,6 +52,7 @@ class SeriesBatch(eqx.Module):
                 A pandas DataFrame or Series is taken as its values.
             names: the d variables; None takes the frame's columns, or y0, y1, ….
             pad_to: number of times to pad to, at least T; None pads to the longest.
+            least: times that a series must have.
 
         Raises:
             DataError: shapes disagree, or times or values cannot be used.
@@ -64,11 +71,16 @@ class SeriesBatch(eqx.Module):
                 f"ts has shape {np.shape(ts)} and ys {np.shape(ys)}; expected ts (T,) or (n, T) "
                 "with ys (T,), (T, d) or (n, T, d)"
             )
-        return _pad(list(zip(times, values, strict=True)), names, pad_to)
+        return _pad(list(zip(times, values, strict=True)), names, pad_to, least=least)
 
     @classmethod
     def from_list(
-        cls, series, *, names: Sequence[str] | None = None, pad_to: int | None = None
+        cls,
+        series,
+        *,
+        names: Sequence[str] | None = None,
+        pad_to: int | None = None,
+        least: int = 2,
     ) -> "SeriesBatch":
         """Build from trajectories of different lengths.
 
@@ -76,6 +88,7 @@ class SeriesBatch(eqx.Module):
             series: a list of pairs (times [T_i], values [T_i, d] or [T_i]); NaN is missing.
             names: the d variables; None calls them y0, y1, ….
             pad_to: number of times to pad to, at least the longest T_i.
+            least: times that a series must have.
 
         Raises:
             DataError: shapes disagree, or times or values cannot be used.
@@ -93,22 +106,25 @@ class SeriesBatch(eqx.Module):
                     f"{np.shape(pair[1])}; expected (T,) with (T,) or (T, d)"
                 )
             pairs.append((times, values))
-        return _pad(pairs, names, pad_to)
+        return _pad(pairs, names, pad_to, least=least)
 
     @classmethod
-    def from_table(cls, table: Table, *, pad_to: int | None = None) -> "SeriesBatch":
+    def from_table(
+        cls, table: Table, *, pad_to: int | None = None, least: int = 2
+    ) -> "SeriesBatch":
         """Build from a `Table`: one trajectory, or one per id.
 
         Args:
             table: what `read_table` returned.
             pad_to: number of times to pad to, at least that of the longest series.
+            least: times that a series must have.
 
         Raises:
             DataError: a series has no observed value at all.
         """
         parts = table.split()
         pairs = [(part.times, part.values) for part in parts.values()]
-        return _pad(pairs, table.names, pad_to, None if table.ids is None else list(parts))
+        return _pad(pairs, table.names, pad_to, None if table.ids is None else list(parts), least)
 
     @classmethod
     def from_frame(
@@ -193,6 +209,7 @@ def _pad(
     names: Sequence[str] | None,
     pad_to: int | None,
     labels: Sequence[str] | None = None,
+    least: int = 2,
 ) -> SeriesBatch:
     """Check trajectories (float64 times [T_i], values [T_i, d]) and pad them."""
     if not pairs:
@@ -206,7 +223,7 @@ def _pad(
         label = f"series {i}" if labels is None else f"series {quote(labels[i])}"
         if values.shape[1] != d:
             raise DataError(f"{label} has {values.shape[1]} variables, the first one has {d}")
-        _check_times(times, dtype, label)
+        _check_times(times, dtype, label, least)
         _check_values(values, dtype, label)
     observed = np.any([~np.isnan(values).all(axis=0) for _, values in pairs], axis=0)
     if not observed.all():
@@ -229,9 +246,9 @@ def _pad(
     )
 
 
-def _check_times(times: np.ndarray, dtype, label: str) -> None:
-    if len(times) < 2:
-        raise DataError(f"{label} has {len(times)} time(s); a series needs at least 2")
+def _check_times(times: np.ndarray, dtype, label: str, least: int) -> None:
+    if len(times) < least:
+        raise DataError(f"{label} has {len(times)} time(s); a series needs at least {least}")
     if not np.isfinite(times).all():
         i = int(np.argmin(np.isfinite(times)))
         raise DataError(f"{label}: time {i} is {times[i]}; every row needs a finite time")

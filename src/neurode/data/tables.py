@@ -3,10 +3,11 @@
 import difflib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from neurode.data.calendar import Calendar, is_dates, read_dates
 from neurode.data.errors import DataError, list_names, quote
 from neurode.data.sheets import Sheet, is_missing, parse_column, read_frame, read_sheet
 
@@ -23,6 +24,7 @@ class Table:
         source: where it comes from, for titles and messages.
         ids: the series each row belongs to, str [n]; None for a single series. The rows of a
             series stand together.
+        calendar: what the times are if they were dates: then `times` are days since 1970.
     """
 
     times: np.ndarray
@@ -31,6 +33,7 @@ class Table:
     time_name: str = "time"
     source: str = "table"
     ids: np.ndarray | None = None
+    calendar: Calendar | None = None
 
     def split(self) -> "dict[str, Table]":
         """Return one table per series, by id, in the file's order; a single one is called ""."""
@@ -39,9 +42,7 @@ class Table:
         parts = {}
         for label in dict.fromkeys(self.ids.tolist()):
             rows = self.ids == label
-            parts[label] = Table(
-                self.times[rows], self.values[rows], self.names, self.time_name, self.source
-            )
+            parts[label] = replace(self, times=self.times[rows], values=self.values[rows], ids=None)
         return parts
 
 
@@ -55,6 +56,8 @@ def read_table(
     encoding: str | None = None,
     delimiter: str | None = None,
     decimal: str = ".",
+    dates: bool = False,
+    least: int = 2,
 ) -> Table:
     """Read observations from a CSV, TSV or Parquet file (Parquet needs pandas).
 
@@ -70,6 +73,8 @@ def read_table(
         encoding: of a text file; None is UTF-8, with or without a byte-order mark.
         delimiter: between cells; None finds out among comma, semicolon and tab.
         decimal: the decimal mark, "." or ",".
+        dates: whether the times may be dates, such as 2024-03-01T12:30; they become days.
+        least: rows that a series must have.
 
     Returns:
         The `Table`.
@@ -81,7 +86,7 @@ def read_table(
     if decimal not in (".", ","):
         raise DataError(f"decimal={quote(decimal)} must be '.' or ','")
     sheet = read_sheet(path, encoding, delimiter)
-    return _build_table(sheet, time, columns, id, sort, decimal)
+    return _build_table(sheet, time, columns, id, sort, decimal, dates, least)
 
 
 def table_from_frame(
@@ -92,6 +97,8 @@ def table_from_frame(
     id: str | None = None,
     sort: bool = False,
     source: str = "DataFrame",
+    dates: bool = False,
+    least: int = 2,
 ) -> Table:
     """Read observations from a pandas DataFrame in long form, one row per observed time.
 
@@ -102,11 +109,16 @@ def table_from_frame(
         id: name of the column that tells several series apart.
         sort: sort rows by time within each series; without it unsorted times are refused.
         source: what to call the frame in messages.
+        dates: whether the times may be dates; they become days.
+        least: rows that a series must have.
 
     Raises:
         DataError: as `read_table`; places are rows, counted from 0.
     """
-    return _build_table(read_frame(frame, source), time, columns, id, sort, ".")
+    sheet = read_frame(frame, source)
+    if dates and hasattr(frame.get(time), "dt"):  # pandas keeps a time zone, its arrays do not
+        sheet = replace(sheet, columns={**sheet.columns, time: frame[time]})
+    return _build_table(sheet, time, columns, id, sort, ".", dates, least)
 
 
 def _build_table(
@@ -116,16 +128,19 @@ def _build_table(
     id: str | None,
     sort: bool,
     decimal: str,
+    dates: bool,
+    least: int,
 ) -> Table:
     names = _choose_columns(sheet, time, columns, id)
     remedy = (
         "write a number, leave the cell empty if it is missing, "
         "or name only the columns of numbers with columns=[…]"
     )
-    times = parse_column(sheet, time, decimal, "times must be numbers")
+    times, calendar = _read_times(sheet, time, decimal, dates)
     values = np.stack([parse_column(sheet, name, decimal, remedy) for name in names], axis=1)
-    if len(times) < 2:
-        raise DataError(f"{sheet.source} has {_count_rows(len(times))}; a series needs at least 2")
+    if len(times) < least:
+        rows = _count_rows(len(times))
+        raise DataError(f"{sheet.source} has {rows}; a series needs at least {least}")
     if np.isnan(times).any():
         row = int(np.argmax(np.isnan(times)))
         raise DataError(f"{sheet.at(row, time)}: the time is missing; fill it in or drop the row")
@@ -135,9 +150,19 @@ def _build_table(
                 f"{sheet.source}: column {quote(name)} holds no number; leave it out of columns=[…]"
             )
     labels = None if id is None else _read_labels(sheet, id)
-    order = _order_rows(sheet, time, times, labels, sort)
+    order = _order_rows(sheet, time, times, labels, sort, least)
     ids = None if labels is None else labels[order]
-    return Table(times[order], values[order], names, time, sheet.source, ids)
+    return Table(times[order], values[order], names, time, sheet.source, ids, calendar)
+
+
+def _read_times(
+    sheet: Sheet, time: str, decimal: str, dates: bool
+) -> tuple[np.ndarray, Calendar | None]:
+    """The column of times as numbers; days since 1970 if they are dates and may be."""
+    cells = sheet.columns[time]
+    if dates and is_dates(cells):
+        return read_dates(cells, f"{sheet.source}, column {quote(time)}")
+    return parse_column(sheet, time, decimal, "times must be numbers"), None
 
 
 def _choose_columns(
@@ -191,7 +216,12 @@ def _read_labels(sheet: Sheet, id: str) -> np.ndarray:
 
 
 def _order_rows(
-    sheet: Sheet, time: str, times: np.ndarray, labels: np.ndarray | None, sort: bool
+    sheet: Sheet,
+    time: str,
+    times: np.ndarray,
+    labels: np.ndarray | None,
+    sort: bool,
+    least: int,
 ) -> np.ndarray:
     """Return the rows series by series in time order, or refuse what cannot be ordered."""
     if labels is None:
@@ -201,9 +231,10 @@ def _order_rows(
     ordered = []
     for rows in groups:
         series = "" if labels is None else f" of series {quote(labels[rows[0]])}"
-        if len(rows) < 2:
+        if len(rows) < least:
+            only = "the only row" if len(rows) == 1 else f"one of {len(rows)} rows"
             raise DataError(
-                f"{sheet.at(int(rows[0]), time)}: the only row{series}; a series needs at least 2"
+                f"{sheet.at(int(rows[0]), time)}: {only}{series}; a series needs at least {least}"
             )
         by_time = rows[np.argsort(times[rows], kind="stable")]
         same = np.flatnonzero(np.diff(times[by_time]) == 0)
@@ -228,4 +259,4 @@ def _order_rows(
 
 
 def _count_rows(n: int) -> str:
-    return "column names but no rows" if n == 0 else f"only {n} row"
+    return "column names but no rows" if n == 0 else f"only {n} row{'s' if n > 1 else ''}"

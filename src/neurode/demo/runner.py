@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from neurode.demo.co2 import MAUNA_LOA
 from neurode.demo.density import DENSITY
 from neurode.demo.dynamics import LYNX_HARE
 from neurode.demo.section import DemoSection, SectionResult
@@ -13,7 +14,7 @@ from neurode.report import Page
 from neurode.report.style import apply_style
 from neurode.store import saving, write_bytes
 
-SECTIONS: tuple[DemoSection, ...] = (LYNX_HARE, DENSITY)
+SECTIONS: tuple[DemoSection, ...] = (LYNX_HARE, DENSITY, MAUNA_LOA)
 """In the order of the page; a new section is a file and an entry here."""
 
 

@@ -7,7 +7,9 @@ from neurode.estimators.estimator import Estimator as Estimator
 from neurode.estimators.estimator import IdentifiabilityWarning as IdentifiabilityWarning
 from neurode.estimators.estimator import SettingError as SettingError
 from neurode.estimators.inference import Estimates as Estimates
+from neurode.estimators.latent import LatentODE as LatentODE
 from neurode.estimators.loading import load as load
+from neurode.estimators.predictive import Forecast as Forecast
 from neurode.estimators.sampler import DensitySampler as DensitySampler
 
 __all__ = [
@@ -16,7 +18,9 @@ __all__ = [
     "DensityWarning",
     "Estimates",
     "Estimator",
+    "Forecast",
     "IdentifiabilityWarning",
+    "LatentODE",
     "NeuralODE",
     "SettingError",
     "load",

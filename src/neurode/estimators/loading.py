@@ -6,6 +6,8 @@ from typing import Any
 from neurode.estimators.density import ContinuousFlow
 from neurode.estimators.dynamics import NeuralODE
 from neurode.estimators.flow_files import read_flow
+from neurode.estimators.latent import LatentODE
+from neurode.estimators.latent_saving import read_latent
 from neurode.estimators.sampler import DensitySampler
 from neurode.estimators.saving import find_model, read_header, read_model
 from neurode.store import ArchiveError
@@ -14,6 +16,7 @@ _ESTIMATORS = {
     "NeuralODE": (NeuralODE, read_model),
     "ContinuousFlow": (ContinuousFlow, read_flow),
     "DensitySampler": (DensitySampler, read_flow),
+    "LatentODE": (LatentODE, read_latent),
 }
 
 

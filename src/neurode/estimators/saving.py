@@ -35,6 +35,21 @@ OPTIONS = {
 """Classes whose instances may be settings of an estimator; no other is ever made from a file."""
 
 
+def make_target(path: str | os.PathLike[str]) -> Path:
+    """The file of a model that is about to be written, in a folder that is made if need be.
+
+    Raises:
+        SaveError: the folder cannot be made.
+    """
+    target = Path(path)
+    with store.saving(target):
+        if target.suffix != ".safetensors":
+            target.mkdir(parents=True, exist_ok=True)
+            return target / FILE
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+
 def write_model(path: str | os.PathLike[str], estimator: Any) -> Path:
     """Write a fitted estimator.
 
@@ -48,13 +63,7 @@ def write_model(path: str | os.PathLike[str], estimator: Any) -> Path:
     Raises:
         SaveError: it could not be written.
     """
-    target = Path(path)
-    with store.saving(target):
-        if target.suffix != ".safetensors":
-            target.mkdir(parents=True, exist_ok=True)
-            target = target / FILE
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
+    target = make_target(path)
     arrays = _arrays(estimator)
     metadata = {
         "model": FORMAT,

@@ -66,11 +66,9 @@ class Checkpointed(GradientStrategy):
 
 def _call(function: Any, settings: Settings, static: Any, *operands: Any) -> Any:
     """function(lanes, settings, static, *operands), which is told of lanes where it suits."""
-    inputs = operands[0]
-    is_over_mesh = bool(varying_axes((inputs.y0, inputs.ts)))
-    if settings.dense or is_over_mesh or not settings.solver.suits_lanes:
+    if settings.dense or not settings.solver.suits_lanes:
         return function(None, settings, static, *operands)
-    return lane_call(function, (settings, static), *operands)
+    return lane_call(function, (settings, static), *operands, copies=function is not _run)
 
 
 def _run(lanes: Lanes | None, settings: Settings, max_memory: int | None, inputs: Inputs) -> Any:
@@ -133,7 +131,7 @@ def _backward(settings: Settings, slots: int, residuals: tuple, cotangent: Traje
     if settings.dense or not settings.solver.suits_lanes:
         return (_Backward(settings, slots, inputs, found, cotangent).run(),)
     cotangent = eqx.filter(cotangent, is_differentiable)
-    pulled = lane_call(_pull, (settings, slots), inputs, found, cotangent)
+    pulled = _call(_pull, settings, slots, inputs, found, cotangent)
     return (eqx.combine(pulled, zero_cotangent(inputs)),)
 
 
@@ -186,7 +184,11 @@ def _blank_record(lanes: Lanes, settings: Settings, slots: int, inputs: Inputs) 
     own, shared = lanes.split(inputs)
     one = eqx.combine(tree_map(lambda x: x[0], own), shared)
     shapes = jax.eval_shape(lambda x: _record(None, settings, slots, x)[1], one)
-    blank = tree_map(lambda x: jnp.zeros(x.shape, x.dtype), (shapes.log, shapes.tape))
+    # NaN, so that nobody ever takes them for a tape.
+    blank = tree_map(
+        lambda x: jnp.full(x.shape, jnp.nan if is_differentiable(x) else 0, x.dtype),
+        (shapes.log, shapes.tape),
+    )
     kept = found._replace(rows=None, log=blank[0], tape=blank[1])
     has_lanes = tree_map(lambda _: True, found._replace(rows=None))
     return (found, kept), (True, has_lanes._replace(

@@ -6,6 +6,10 @@ from neurode.models.dynamics import SolveOptions as SolveOptions
 from neurode.models.dynamics import Trajectories as Trajectories
 from neurode.models.dynamics import TrajectoryLoss as TrajectoryLoss
 from neurode.models.dynamics import solve_trajectories as solve_trajectories
+from neurode.models.emissions import BernoulliEmission as BernoulliEmission
+from neurode.models.emissions import Emission as Emission
+from neurode.models.emissions import GaussianEmission as GaussianEmission
+from neurode.models.emissions import PoissonEmission as PoissonEmission
 from neurode.models.flow import Flow as Flow
 from neurode.models.flow import FlowLikelihood as FlowLikelihood
 from neurode.models.flow import Normal as Normal
@@ -14,6 +18,12 @@ from neurode.models.flow import StudentT as StudentT
 from neurode.models.flow import Transported as Transported
 from neurode.models.flow import log_density as log_density
 from neurode.models.flow import transport as transport
+from neurode.models.latent import Crops as Crops
+from neurode.models.latent import LatentLoss as LatentLoss
+from neurode.models.latent import LatentModel as LatentModel
+from neurode.models.latent import new_latent_model as new_latent_model
+from neurode.models.latent import solve_paths as solve_paths
+from neurode.models.latent import weigh_evidence as weigh_evidence
 from neurode.models.likelihoods import GaussianNoise as GaussianNoise
 from neurode.models.likelihoods import mean_square as mean_square
 from neurode.models.odenet import ODENet as ODENet
@@ -24,16 +34,24 @@ from neurode.models.sensitivities import ParametricODE as ParametricODE
 from neurode.models.sensitivities import Sensitivities as Sensitivities
 
 __all__ = [
+    "BernoulliEmission",
+    "Crops",
     "Dynamics",
+    "Emission",
     "Flow",
     "FlowLikelihood",
+    "GaussianEmission",
     "GaussianNoise",
+    "GaussianNoise",
+    "LatentLoss",
+    "LatentModel",
     "Normal",
     "ODENet",
     "Observations",
     "ParameterSpace",
     "Parameters",
     "ParametricODE",
+    "PoissonEmission",
     "ReverseKL",
     "Sensitivities",
     "SolveOptions",
@@ -44,6 +62,9 @@ __all__ = [
     "UnknownParameter",
     "log_density",
     "mean_square",
+    "new_latent_model",
+    "solve_paths",
     "solve_trajectories",
     "transport",
+    "weigh_evidence",
 ]

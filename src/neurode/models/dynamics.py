@@ -13,6 +13,8 @@ from neurode.ivp import solve
 from neurode.models.likelihoods import mean_square
 from neurode.solvers.explicit_rk import Tsit5
 from neurode.solvers.solver import Solver
+from neurode.stepping import IController
+from neurode.stepping.controller import StepController
 
 
 class SolveOptions(eqx.Module):
@@ -24,6 +26,7 @@ class SolveOptions(eqx.Module):
         atol: absolute tolerance, in units of each variable's magnitude.
         max_steps: the budget of steps of one trajectory.
         gradient: how the solve is differentiated.
+        stepsize: the step size controller.
     """
 
     solver: Solver = eqx.field(static=True, default=Tsit5())
@@ -31,6 +34,7 @@ class SolveOptions(eqx.Module):
     atol: float = eqx.field(static=True, default=1e-4)
     max_steps: int = eqx.field(static=True, default=4096)
     gradient: GradientStrategy = eqx.field(static=True, default=Checkpointed())
+    stepsize: StepController = eqx.field(static=True, default=IController())
 
 
 class Trajectories(NamedTuple):
@@ -103,6 +107,7 @@ def solve_trajectories(
             solver=options.solver,
             rtol=options.rtol,
             atol=options.atol * magnitude,
+            stepsize=options.stepsize,
             max_steps=options.max_steps,
             gradient=options.gradient,
             probe=probe,

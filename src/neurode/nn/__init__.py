@@ -9,7 +9,11 @@ from neurode.nn.conv import Conv as Conv
 from neurode.nn.conv import convolve as convolve
 from neurode.nn.conv_fields import ConcatConv as ConcatConv
 from neurode.nn.conv_fields import ConvField as ConvField
+from neurode.nn.encoders import Encoder as Encoder
+from neurode.nn.mlp import MLP as MLP
 from neurode.nn.planar import PlanarField as PlanarField
+from neurode.nn.recurrent import ElmanCell as ElmanCell
+from neurode.nn.recurrent import GRUCell as GRUCell
 from neurode.nn.squash_fields import ConcatSquashField as ConcatSquashField
 from neurode.nn.traces import ExactTrace as ExactTrace
 from neurode.nn.traces import Hutchinson as Hutchinson
@@ -17,12 +21,16 @@ from neurode.nn.traces import Trace as Trace
 from neurode.nn.vector_fields import MLPField as MLPField
 
 __all__ = [
+    "MLP",
     "ConcatConv",
     "ConcatSquashField",
     "Conv",
     "ConvDownsampling",
     "ConvField",
+    "ElmanCell",
+    "Encoder",
     "ExactTrace",
+    "GRUCell",
     "GroupNorm",
     "Hutchinson",
     "MLPField",

@@ -42,6 +42,7 @@ class Findings(NamedTuple):
         seeds: the seeds that were run.
         seconds: of the runs, those before a resume included.
         notes: lines below the table.
+        files: further results: file name -> where it lies in the run folder, such as weights.
     """
 
     values: Mapping[tuple[str, str], Value]
@@ -51,6 +52,7 @@ class Findings(NamedTuple):
     seeds: tuple[int, ...]
     seconds: float
     notes: tuple[str, ...] = ()
+    files: Mapping[str, Path] = {}
 
 
 class Outcome(NamedTuple):

@@ -5,7 +5,7 @@ from importlib import resources
 from neurode.data.rows import Rows, read_rows
 from neurode.data.tables import Table, read_table
 
-__all__ = ["lynx_hare", "old_faithful"]
+__all__ = ["lynx_hare", "mauna_loa_co2", "old_faithful"]
 
 
 def lynx_hare() -> Table:
@@ -34,3 +34,17 @@ def old_faithful() -> Rows:
     file = resources.files(__name__) / "old_faithful.csv"
     with resources.as_file(file) as path:
         return read_rows(path)
+
+
+def mauna_loa_co2() -> Table:
+    """Return the carbon dioxide in the air over Mauna Loa, weekly from 1958 to 2001, with gaps.
+
+    Returns:
+        A `Table`: `times` [2284], dates as days since 1970 (`calendar` makes dates of them),
+        `values` [2284, 1] in parts per million by volume, NaN in 59 weeks, `names` ("co2",).
+
+    Source: Keeling and Whorf (2004).
+    """
+    file = resources.files(__name__) / "mauna_loa_co2.csv"
+    with resources.as_file(file) as path:
+        return read_table(path, time="date", columns=["co2"], dates=True)

@@ -3,5 +3,15 @@
 from neurode.models.baselines.planar_flow import PlanarFlow as PlanarFlow
 from neurode.models.baselines.planar_flow import PlanarLikelihood as PlanarLikelihood
 from neurode.models.baselines.planar_flow import PlanarReverseKL as PlanarReverseKL
+from neurode.models.baselines.rnn import NextValueLoss as NextValueLoss
+from neurode.models.baselines.rnn import RecurrentForecaster as RecurrentForecaster
+from neurode.models.baselines.rnn import Sequences as Sequences
 
-__all__ = ["PlanarFlow", "PlanarLikelihood", "PlanarReverseKL"]
+__all__ = [
+    "NextValueLoss",
+    "PlanarFlow",
+    "PlanarLikelihood",
+    "PlanarReverseKL",
+    "RecurrentForecaster",
+    "Sequences",
+]

@@ -1,0 +1,184 @@
+"""`neurode fit series`: a latent ODE for irregular, partly observed series."""
+
+import importlib.util
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurode.cli import fit, options
+from neurode.cli.errors import Interrupted, Mistake, interruptible
+
+if TYPE_CHECKING:
+    from neurode.data import Table
+    from neurode.estimators import LatentODE
+
+TimeOrDate = Annotated[
+    str, typer.Option("--time", metavar="COLUMN", help="Column of the times: numbers or dates.")
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="T", help="Learn up to this time or date; judge on the rest."),
+]
+Latent = Annotated[
+    int | None, typer.Option("--latent", metavar="N", min=1, help="Dimensions of the latent state.")
+]
+Encoder = Annotated[
+    str | None, typer.Option("--encoder", metavar="NAME", help="rnn, gru or ode-rnn.")
+]
+Likelihood = Annotated[
+    str | None,
+    typer.Option("--likelihood", metavar="NAME", help="gaussian, bernoulli or poisson."),
+]
+MaxLength = Annotated[
+    int | None,
+    typer.Option(
+        "--max-length", metavar="N", min=2, help="Longer series are learned in stretches of N rows."
+    ),
+]
+Batch = Annotated[
+    int | None, typer.Option("--batch-size", metavar="N", min=1, help="Stretches per update.")
+]
+_AGAIN = "the same command goes on from the last checkpoint"
+_SETTINGS = (
+    "latent",
+    "encoder",
+    "likelihood",
+    "max_length",
+    "batch_size",
+    "hidden",
+    "steps",
+    "learning_rate",
+    "weight_decay",
+)
+
+
+def series(
+    data: fit.Data,
+    time: TimeOrDate,
+    out: fit.Out,
+    columns: options.Columns = None,
+    id: options.Id = None,
+    until: Until = None,
+    latent: Latent = None,
+    encoder: Encoder = None,
+    likelihood: Likelihood = None,
+    max_length: MaxLength = None,
+    batch_size: Batch = None,
+    hidden: fit.Hidden = None,
+    steps: fit.Steps = None,
+    learning_rate: fit.LearningRate = None,
+    weight_decay: fit.WeightDecay = None,
+    seed: options.Seed = 0,
+    resume: options.Resume = True,
+    quiet: options.Quiet = False,
+    sort: options.Sort = False,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    decimal: options.Decimal = ".",
+) -> None:
+    """Learn a latent ODE from irregular series, to forecast them and others like them.
+
+    One row of DATA per series and observed time; empty cells are missing values; times may be
+    irregular, and different for every series. `neurode forecast` goes on from there.
+
+    The run folder gets the model, its settings, its metrics, figures and report.html. Ctrl-C
+    saves and stops; the same command goes on. What is left out of the flags of the model has the
+    default of `neurode.LatentODE`.
+
+    \b
+    Examples:
+      neurode fit series long.csv --id patient --time t --out run/
+      neurode fit series long.csv --id patient --time date --until 2024-06-01 --out run/
+    """
+    from neurode.data import read_table
+
+    settings = {
+        "latent": latent,
+        "encoder": encoder,
+        "likelihood": likelihood,
+        "max_length": max_length,
+        "batch_size": batch_size,
+        "hidden": options.parse_widths(hidden),
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "seed": seed,
+    }
+    how = {"sort": sort, "encoding": encoding, "delimiter": delimiter, "decimal": decimal}
+    how |= {"dates": True, "least": 1}
+    table = read_table(data, time, options.parse_names(columns), id=id, **how)
+    learned, held_out = fit.split_table(table, read_until(until, table.calendar), least=1)
+    described = {
+        "data": {
+            "file": str(data.resolve()),
+            "time": time,
+            "columns": list(learned.names),
+            "id": id,
+            "series": list(learned.split()) if id else None,
+            "until": until,
+        },
+        "settings": settings,
+    }
+    fit.open_folder(out, described, resume)
+    model = make_latent(settings, progress=not quiet)
+    with interruptible(f"{out} holds what was saved; {_AGAIN}"):
+        model.fit(learned, id=id, time=time, run=out, resume=resume)
+    _finish(out, described, model, learned, held_out)
+
+
+def read_until(text: str | None, calendar: Any) -> float | None:
+    """Read --until as a number, or as a date if the times are dates.
+
+    Raises:
+        Mistake: it is neither.
+    """
+    if text is None:
+        return None
+    if calendar is not None:
+        from neurode.data import DataError
+
+        try:
+            return float(calendar.parse([text], "--until")[0])
+        except DataError as error:
+            raise Mistake(str(error)) from None
+    try:
+        return float(text)
+    except ValueError:
+        raise Mistake(f"--until {text!r} is not a number, as the times are") from None
+
+
+def make_latent(settings: dict[str, Any], progress: bool) -> "LatentODE":
+    """Make the estimator that the flags ask for.
+
+    Args:
+        settings: the flags by name.
+        progress: whether it shows its training.
+    """
+    from neurode.estimators import LatentODE
+
+    given = {name: settings[name] for name in _SETTINGS if settings[name] is not None}
+    return LatentODE(random_state=settings["seed"], progress=progress, **given)
+
+
+def _finish(
+    out: Path,
+    described: dict[str, Any],
+    model: "LatentODE",
+    learned: "Table",
+    held_out: "Table | None",
+) -> None:
+    if model.stats_["interrupted"]:
+        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {_AGAIN}")
+    fit.describe_run(out, described)
+    print(model.summary_text())
+    print(f"model: {model.save(out)}")
+    if importlib.util.find_spec("matplotlib") is None:
+        print('no report: it needs matplotlib: pip install "neurode[report]"', file=sys.stderr)
+        return
+    from neurode.cli.series_page import write_report
+
+    command = shlex.join(["neurode", *sys.argv[1:]])
+    print(f"report: {write_report(out, model, learned, held_out, command=command).resolve()}")

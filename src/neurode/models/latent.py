@@ -1,0 +1,303 @@
+"""The latent ODE: a generative model of irregular series, and its evidence lower bound.
+
+    z(t_0) ~ N(0, I),    dz/dt = f(t, z),    y(t_i) ~ p(y | g(z(t_i)))
+
+An encoder turns what was observed into a Gaussian over z(t_0). (Chen et al. 2018, section 5.)
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from neurode.core.solution import DenseOutput
+from neurode.ivp import solve
+from neurode.models.dynamics import SolveOptions
+from neurode.models.emissions import Emission
+from neurode.nn import MLP, Encoder, MLPField
+
+
+class Crops(NamedTuple):
+    """n stretches of series in a model's units, padded to T times.
+
+    Attributes:
+        ts: times [n, T], the last one repeated as padding.
+        ys: values [n, T, d]; anything where not observed.
+        seen: what the encoder is shown, [n, T, d].
+        scored: what the likelihood counts, [n, T, d]: past the end of `seen`, it asks for a
+            forecast.
+        first: the row at whose time t_0 each one's latent state begins, [n].
+        kl_weight: factor on the divergence from the prior, below 1 while it is warmed up.
+    """
+
+    ts: Float[Array, "n T"]
+    ys: Float[Array, "n T d"]
+    seen: Bool[Array, "n T d"]
+    scored: Bool[Array, "n T d"]
+    first: Int[Array, " n"]
+    kl_weight: Float[Array, ""]
+
+    @property
+    def starts(self) -> Float[Array, " n"]:
+        """The times t_0."""
+        return pick(self.ts, self.first)
+
+
+class Paths(NamedTuple):
+    """Latent states along n series.
+
+    Attributes:
+        states: [n, T, l], NaN from a failure on.
+        status: how the solve ended.
+        num_f_evals: evaluations of the vector field.
+    """
+
+    states: Float[Array, "n T l"]
+    status: Int[Array, ""]
+    num_f_evals: Int[Array, ""]
+
+
+class LatentModel(eqx.Module):
+    """Encoder, dynamics, decoder and the distribution of observations.
+
+    Attributes:
+        encoder: series -> mean and standard deviation of z(t_0).
+        field: f(t, z) -> dz/dt of one latent state.
+        decoder: g, from states to the parameters of `emission`.
+        emission: the distribution of observations.
+    """
+
+    encoder: Encoder
+    field: Any
+    decoder: MLP
+    emission: Emission
+
+    def encode(self, crops: Crops) -> tuple[Float[Array, "n l"], Float[Array, "n l"]]:
+        """Mean and standard deviation of q(z(t_0) | what was seen)."""
+        mean, scale = self.encode_all(crops)
+        return pick(mean, crops.first), pick(scale, crops.first)
+
+    def encode_all(self, crops: Crops) -> tuple[Float[Array, "n T l"], Float[Array, "n T l"]]:
+        """Mean and standard deviation of q(z(t_i) | what was seen from t_i on), for every time."""
+        return self.encoder(crops.ts, self.emission.encode(crops.ys), crops.seen)
+
+
+def pick(values: Float[Array, "n T *rest"], rows: Int[Array, " n"]) -> Array:
+    """One row of each series."""
+    index = rows.reshape(-1, *[1] * (values.ndim - 1))
+    return jnp.take_along_axis(values, index, axis=1)[:, 0]
+
+
+def new_latent_model(
+    size: int,
+    latent: int,
+    emission: Emission,
+    *,
+    encoder: str = "rnn",
+    encoder_hidden: int = 25,
+    field_hidden: tuple[int, ...] = (20,),
+    decoder_hidden: tuple[int, ...] = (20,),
+    activation: str = "tanh",
+    field: Any = None,
+    key: Key[Array, ""],
+) -> LatentModel:
+    """Draw the weights of a latent ODE; the defaults are the paper's sizes.
+
+    Args:
+        size: number d of observed variables.
+        latent: number l of latent dimensions.
+        emission: the distribution of observations.
+        encoder: its kind, see `Encoder`.
+        encoder_hidden: units of the encoder.
+        field_hidden: widths of the hidden layers of f.
+        decoder_hidden: widths of the hidden layers of the decoder.
+        activation: of f and of the decoder.
+        field: f of your own, or None for a fully connected network.
+        key: a typed key.
+    """
+    for_encoder, for_field, for_decoder = jax.random.split(key, 3)
+    if field is None:
+        field = MLPField(
+            latent, field_hidden, activation=activation, output_scale=1.0, key=for_field
+        )
+    return LatentModel(
+        Encoder(size, latent, kind=encoder, hidden=encoder_hidden, key=for_encoder),
+        field,
+        MLP(latent, size, decoder_hidden, activation=activation, key=for_decoder),
+        emission,
+    )
+
+
+def solve_paths(
+    field: Any,
+    initial: Float[Array, "n l"],
+    starts: Float[Array, " n"],
+    ts: Float[Array, "n T"],
+    options: SolveOptions,
+    *,
+    probe: Any = None,
+) -> Paths:
+    """Follow n latent states, each along its own times, as one joint system.
+
+    Each series' time is mapped to [0, 1], which multiplies its field by the length of its
+    interval: all begin and end together, whatever their times. The states at each one's own times
+    are then read off the dense output. So the work grows with the number of observations, not
+    with the number of different times among all series.
+
+    Args:
+        field: f(t, z) -> dz/dt of one state.
+        initial: the states at `starts`.
+        starts: a time for each series.
+        ts: times of each, non-decreasing; those before its start give the initial state.
+        options: how.
+        probe: see `solve`.
+    """
+    spans = jnp.maximum(ts[:, -1] - starts, 0)
+    fractions = (ts - starts[:, None]) / jnp.where(spans > 0, spans, 1)[:, None]
+    many = jax.vmap(field)
+
+    def move(fraction, z):
+        return spans[:, None] * many(starts + fraction * spans, z)
+
+    solution = solve(
+        move,
+        initial,
+        jnp.array([0, 1], initial.dtype),
+        solver=options.solver,
+        rtol=options.rtol,
+        atol=options.atol,
+        stepsize=options.stepsize,
+        max_steps=options.max_steps,
+        gradient=options.gradient,
+        dense=True,
+        probe=probe,
+    )
+    assert solution.dense is not None
+    states = _read_off(solution.dense, jnp.clip(fractions, 0, 1))
+    return Paths(states, solution.status, solution.stats.num_f_evals)
+
+
+def _read_off(dense: DenseOutput, times: Float[Array, "n T"]) -> Float[Array, "n T l"]:
+    """The states of a joint system of n rows, each row at its own times."""
+
+    def one(starts, coefficients, times):
+        own = eqx.tree_at(lambda d: (d.starts, d.coefficients), dense, (starts, coefficients))
+        return jax.vmap(own)(times)
+
+    return jax.vmap(one, in_axes=(1, 1, 0))(dense.starts, dense.coefficients, times)
+
+
+class Evidence(NamedTuple):
+    """What a sample of initial states says about n series, in nats.
+
+    Attributes:
+        log_likelihood: log p(y | z) of what was scored, [k, n].
+        log_ratio: log p(z_0) - log q(z_0 | y), [k, n].
+        divergence: KL(q || p), [n].
+        drift: how far the states leave those that later observations point to, [n].
+        num_f_evals: evaluations of the vector field by one joint solve.
+    """
+
+    log_likelihood: Float[Array, "k n"]
+    log_ratio: Float[Array, "k n"]
+    divergence: Float[Array, " n"]
+    drift: Float[Array, " n"]
+    num_f_evals: Int[Array, ""]
+
+
+def weigh_evidence(
+    model: LatentModel,
+    crops: Crops,
+    options: SolveOptions,
+    samples: int,
+    key: Key[Array, ""],
+    *,
+    probe: Any = None,
+) -> Evidence:
+    """Draw initial states from the encoder and see how well they explain the series.
+
+    Args:
+        model: the latent ODE.
+        crops: the series.
+        options: how latent states are followed.
+        samples: k, initial states drawn for each series.
+        key: of the draws.
+        probe: see `solve`.
+    """
+    means, scales = model.encode_all(crops)
+    mean, scale = pick(means, crops.first), pick(scales, crops.first)
+    noise = jax.random.normal(key, (samples, *mean.shape), mean.dtype)
+    initial = mean + scale * noise
+    n = len(mean)
+
+    def repeat(x):
+        return jnp.broadcast_to(x, (samples, *x.shape)).reshape(samples * n, *x.shape[1:])
+
+    paths = solve_paths(
+        model.field,
+        initial.reshape(samples * n, -1),
+        repeat(crops.starts),
+        repeat(crops.ts),
+        options,
+        probe=probe,
+    )
+    states = paths.states.reshape(samples, *means.shape)
+    log_prob = model.emission.log_prob(model.decoder(states), crops.ys)
+    log_likelihood = jnp.where(crops.scored, log_prob, 0).sum((-2, -1))
+    # The normalising constants of the two Gaussians cancel.
+    log_ratio = (0.5 * (noise**2 - initial**2) + jnp.log(scale)).sum(-1)
+    divergence = 0.5 * (mean**2 + scale**2 - 1 - 2 * jnp.log(scale)).sum(-1)
+    drift = _measure_drift(states, means, scales, crops) - (0.5 * noise**2 + jnp.log(scale)).sum(-1)
+    return Evidence(log_likelihood, log_ratio, divergence, drift.mean(axis=0), paths.num_f_evals)
+
+
+def _measure_drift(states: Array, means: Array, scales: Array, crops: Crops) -> Array:
+    """The mean of -log q(z(t_i) | what was seen from t_i on) over the times after the first."""
+    numbers = jnp.arange(crops.ts.shape[1])
+    is_later = crops.seen.any(axis=-1) & (numbers > crops.first[:, None])
+    surprise = (0.5 * ((states - means) / scales) ** 2 + jnp.log(scales)).sum(-1)
+    count = jnp.maximum(is_later.sum(axis=1), 1)
+    return jnp.where(is_later, surprise, 0).sum(axis=-1) / count
+
+
+class LatentLoss(eqx.Module):
+    """The objective: the negative evidence lower bound per observed number, in nats.
+
+    With `consistency`, also the drift of the latent states, the mean over the later times t_i of
+    log q(z(t_0) | y) - log q(z(t_i) | y from t_i on) along the path that began at t_0: the
+    divergence of what the dynamics make of the first Gaussian from what the encoder says at t_i,
+    but for the change of volume on the way. The lower bound alone leaves it open where a path goes
+    behind the last observation; a path that ends among the states which other series begin with
+    goes on as they do. (The continuity prior of Iakovlev et al., "Latent neural ODEs with sparse
+    Bayesian multiple shooting", ICLR 2023, is of this kind.)
+
+    Attributes:
+        options: how latent states are followed.
+        samples: initial states drawn for each series.
+        consistency: weight of the drift, as if that of one observed number.
+    """
+
+    options: SolveOptions
+    samples: int = eqx.field(static=True, default=1)
+    consistency: float = eqx.field(static=True, default=0.0)
+
+    def __call__(
+        self, model: LatentModel, batch: Crops, key: Key[Array, ""], probe: Float[Array, ""]
+    ) -> tuple[Float[Array, ""], dict[str, Array]]:
+        """The loss; its parts, and the evaluations of the field by one joint solve."""
+        found = weigh_evidence(model, batch, self.options, self.samples, key, probe=probe)
+        count = jnp.maximum(jnp.sum(batch.scored), 1)
+        misfit = -jnp.sum(found.log_likelihood.mean(axis=0)) / count
+        divergence = jnp.sum(found.divergence) / count
+        loss = misfit + batch.kl_weight * divergence
+        if self.consistency:
+            loss = loss + self.consistency * jnp.sum(found.drift) / count
+        metrics = {
+            "misfit": misfit,
+            "divergence": jnp.mean(found.divergence),
+            "drift": jnp.mean(found.drift),
+            "nfe_forward": found.num_f_evals,
+        }
+        return loss, metrics

@@ -1,0 +1,349 @@
+"""What Table 2 and Figures 8 to 10 share: the spirals, the models, their training and errors."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from neurode.data import ArrayBatches
+from neurode.data.spirals import Spirals, make_spirals
+from neurode.estimators.crops import CroppedSeries, SeriesRows
+from neurode.models import (
+    Crops,
+    GaussianEmission,
+    LatentLoss,
+    LatentModel,
+    SolveOptions,
+    new_latent_model,
+    solve_paths,
+)
+from neurode.models.baselines import NextValueLoss, RecurrentForecaster, Sequences
+from neurode.reproduce.experiment import check_choice, check_whole
+from neurode.solvers import RK4, Tsit5
+from neurode.stepping import ConstantSteps, PIController
+from neurode.training import FitResult, fit
+
+WINDOW = 100  # points that may be observed; as many beyond them are to be forecast
+KINDS = {"latent": "Latent ODE", "rnn": "RNN", "rnn-dt": "RNN dt"}
+PRECISE = SolveOptions(Tsit5(), rtol=1e-5, atol=1e-6, max_steps=1024, stepsize=PIController())
+"""How latent states are followed where nothing is trained."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What decides the result. The sizes are the paper's, which says nothing of all the rest."""
+
+    seed: int = 0  # the first of them
+    runs: int = 3
+    counts: tuple[int, ...] = (30, 50, 100)
+    series: int = 1000
+    trained: int = 800
+    noise: float = 0.1
+    earliest: int = 0  # number of a window's first point on its curve of 1,000
+    latest: int = 700
+    latent: int = 4
+    hidden: int = 20  # of f and of the decoder
+    units: int = 25  # of the recognition network and of the baselines
+    activation: str = "softplus"
+    steps: int = 8_000
+    rnn_steps: int = 2_000
+    batch_size: int = 64
+    learning_rate: float = 1e-2
+    weight_decay: float = 0.0
+    shortest: float = 0.3  # share of a window that the encoder sees at least, in training
+    consistency: float = 1.0  # weight of the drift of latent states
+    kl_weight: float = 0.1  # of the divergence from the prior
+    warmup: float = 0.1  # of the steps, for the weight of the divergence
+    solver_steps: int = 8  # of RK4 over a window, in training
+
+    def __post_init__(self):
+        check_choice("activation", self.activation, ("elu", "softplus", "tanh"))
+        for name in ("runs", "series", "trained", "latent", "hidden", "units", "steps"):
+            check_whole(name, getattr(self, name), 1)
+        check_whole("seed", self.seed, 0)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the data and the weights."""
+        return tuple(range(self.seed, self.seed + self.runs))
+
+
+class Task(NamedTuple):
+    """The spirals of one seed, in units of unit spread, with what is observed of each.
+
+    Attributes:
+        spirals: the windows of 200 points.
+        observed: numbers of the observed points among the first 100, increasing, [n, count].
+        centre: mean of the observations that are trained on, [2].
+        scale: their standard deviation, the same for both coordinates.
+    """
+
+    spirals: Spirals
+    observed: np.ndarray
+    centre: np.ndarray
+    scale: float
+
+    @property
+    def ts(self) -> np.ndarray:
+        """Times of the observations, [n, count]."""
+        return self.spirals.ts[self.observed]
+
+    @property
+    def ys(self) -> np.ndarray:
+        """The observations, scaled, [n, count, 2]."""
+        rows = np.arange(len(self.observed))[:, None]
+        return (self.spirals.noisy[rows, self.observed] - self.centre) / self.scale
+
+    def values(self, scaled: Any) -> np.ndarray:
+        """Scaled values in the spirals' own units."""
+        return np.asarray(scaled, np.float64) * self.scale + self.centre
+
+
+def make_task(config: Config, seed: int, count: int, **changes: Any) -> Task:
+    """Draw the spirals of a seed, and which points of them are observed.
+
+    Args:
+        config: the experiment's.
+        seed: of everything random.
+        count: observed points of each window.
+        **changes: to the arguments of `make_spirals`.
+    """
+    options = {"noise": config.noise, "earliest": config.earliest, "latest": config.latest}
+    spirals = make_spirals(config.series, points=2 * WINDOW, seed=seed, **(options | changes))
+    rng = np.random.default_rng([seed, 1])
+    order = rng.permuted(np.tile(np.arange(WINDOW), (config.series, 1)), axis=1)
+    seen = spirals.noisy[: config.trained, :WINDOW]
+    return Task(
+        spirals, np.sort(order[:, :count], axis=1), seen.mean((0, 1)), float(seen.std((0, 1)).max())
+    )
+
+
+def make_latent(config: Config, key: Array) -> LatentModel:
+    """Draw the weights of a latent ODE."""
+    return new_latent_model(
+        2,
+        config.latent,
+        GaussianEmission(jnp.full(2, jnp.log(0.3))),
+        encoder_hidden=config.units,
+        field_hidden=(config.hidden,),
+        decoder_hidden=(config.hidden,),
+        activation=config.activation,
+        key=key,
+    )
+
+
+def make_model(config: Config, kind: str, seed: int) -> Any:
+    """Draw the weights of a model.
+
+    Args:
+        config: the experiment's.
+        kind: a key of `KINDS`.
+        seed: of the weights.
+    """
+    key = jax.random.fold_in(jax.random.key(seed), 1)
+    if kind == "latent":
+        return make_latent(config, key)
+    return RecurrentForecaster(2, hidden=config.units, sees_gaps=kind == "rnn-dt", key=key)
+
+
+def train(
+    config: Config, kind: str, seed: int, count: int, folder: Path, resume: bool, progress: bool
+) -> FitResult:
+    """Train a model on the first 800 spirals of a seed, or go on with it.
+
+    Args:
+        config: the experiment's.
+        kind: a key of `KINDS`.
+        seed: of the spirals, the weights and the batches.
+        count: observed points of each window.
+        folder: of this one training.
+        resume: go on with what the folder holds.
+        progress: show it on standard error.
+    """
+    task = make_task(config, seed, count)
+    ts = jnp.asarray(task.ts[: config.trained], jnp.float32)
+    ys = jnp.asarray(task.ys[: config.trained], jnp.float32)
+    key = jax.random.key(seed)
+    steps = config.steps if kind == "latent" else config.rnn_steps
+    if kind == "latent":
+        rows = SeriesRows(ts, ys, jnp.ones(ys.shape, bool))
+        inner = ArrayBatches(rows, config.batch_size, key=jax.random.fold_in(key, 2))
+        batches = CroppedSeries(
+            inner,
+            jax.random.fold_in(key, 3),
+            config.shortest,
+            round(config.warmup * steps),
+            config.kl_weight,
+        )
+        stepsize = ConstantSteps(config.solver_steps)
+        options = SolveOptions(RK4(), stepsize=stepsize)
+        objective = LatentLoss(options, consistency=config.consistency)
+    else:
+        batches = ArrayBatches(Sequences(ts, ys), config.batch_size, key=jax.random.fold_in(key, 2))
+        objective = NextValueLoss()
+    return fit(
+        objective,
+        make_model(config, kind, seed),
+        batches,
+        optimizer=make_optimizer(config.learning_rate, config.weight_decay, steps),
+        steps=steps,
+        key=key,
+        run=folder,
+        config={"kind": kind, "count": count, "seed": seed, "warmup": config.warmup},
+        resume=resume,
+        skip_non_finite=10,
+        progress=progress,
+    )
+
+
+@lru_cache(maxsize=8)
+def make_optimizer(
+    learning_rate: float, weight_decay: float, steps: int
+) -> optax.GradientTransformation:
+    """AdamW along a cosine, with the gradient's norm clipped; the same object for the same run."""
+    rate = optax.cosine_decay_schedule(learning_rate, steps, 0.01)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=weight_decay))
+
+
+def forecast_latent(
+    model: LatentModel, task: Task, rows: slice, *, key: Array | None = None
+) -> np.ndarray:
+    """Reconstruct the window and forecast the 100 points beyond it.
+
+    Args:
+        model: a latent ODE.
+        task: the spirals.
+        rows: which of them.
+        key: draws the initial state from the posterior; None takes its mean, as Table 2 does.
+
+    Returns:
+        [n, 200, 2].
+    """
+    ts, ys = task.ts[rows], task.ys[rows]
+    return task.values(_follow(model, *map(jnp.float32, (ts, ys, task.spirals.ts)), key))
+
+
+@eqx.filter_jit
+def _follow(
+    model: LatentModel,
+    ts: Float[Array, "n k"],
+    ys: Float[Array, "n k 2"],
+    times: Float[Array, " T"],
+    key: Array | None,
+) -> Float[Array, "n T 2"]:
+    crops = see_all(ts, ys)
+    mean, scale = model.encode(crops)
+    if key is not None:
+        mean = mean + scale * jax.random.normal(key, mean.shape)
+    return model.decoder(follow_states(model, mean, crops.starts, times))
+
+
+def encode_all(model: LatentModel, task: Task) -> np.ndarray:
+    """Mean state of every spiral at the time of its first observation, [n, l]."""
+    return np.asarray(_encode(model, jnp.float32(task.ts), jnp.float32(task.ys))[0], np.float64)
+
+
+@eqx.filter_jit
+def _encode(model, ts, ys):
+    return model.encode(see_all(ts, ys))
+
+
+def follow_all(model: LatentModel, task: Task, times: np.ndarray) -> np.ndarray:
+    """Latent states [n, T, l] of every spiral at times of the window, from the mean state."""
+    initial, starts = jnp.float32(encode_all(model, task)), jnp.float32(task.ts[:, 0])
+    return np.asarray(eqx.filter_jit(follow_states)(model, initial, starts, jnp.float32(times)))
+
+
+@eqx.filter_jit
+def follow_decoded(
+    model: LatentModel, initial: Float[Array, "n l"], times: Float[Array, " T"]
+) -> Float[Array, "n T 2"]:
+    """What is observed, in scaled units, along paths that begin with the window."""
+    starts = jnp.zeros(len(initial), initial.dtype)
+    return model.decoder(follow_states(model, initial, starts, times))
+
+
+def see_all(ts: Float[Array, "n k"], ys: Float[Array, "n k 2"]) -> Crops:
+    """Series whose every observation is seen, and whose state is that of the first."""
+    mask = jnp.ones(ys.shape, bool)
+    return Crops(ts, ys, mask, mask, jnp.zeros(len(ts), int), jnp.ones(()))
+
+
+def follow_states(
+    model: LatentModel,
+    initial: Float[Array, "n l"],
+    starts: Float[Array, " n"],
+    times: Float[Array, " T"],
+) -> Float[Array, "n T l"]:
+    """Latent states at times on both sides of where each begins."""
+    after = jnp.broadcast_to(times, (len(initial), len(times)))
+    before = jnp.minimum(after, starts[:, None])
+    later = solve_paths(model.field, initial, starts, after, PRECISE).states
+    # Backwards: the mirrored field from -start on.
+    mirrored = solve_paths(
+        lambda t, z: -model.field(-t, z), initial, -starts, -before[:, ::-1], PRECISE
+    ).states[:, ::-1]
+    return jnp.where((after < starts[:, None])[..., None], mirrored, later)
+
+
+def forecast_rnn(
+    model: RecurrentForecaster, task: Task, rows: slice, *, pace: str = "mean"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predict each next observation in the window, and the 100 points beyond it.
+
+    Beyond the window the network lives on its own predictions. It has only ever predicted the
+    next observation, so with `pace="mean"` it goes on at the mean distance of observations, and
+    what lies in between is interpolated; with "grid" a network that sees gaps is told to go from
+    point to point. The former is the only sense that a network without gaps can make of it.
+
+    Args:
+        model: a baseline.
+        task: the spirals.
+        rows: which of them.
+        pace: "mean" or "grid".
+
+    Returns:
+        Predictions of the observations from the second on, [n, count - 1, 2], and of the points
+        beyond the window, [n, 100, 2].
+    """
+    ts, ys = task.ts[rows], task.ys[rows]
+    grid = task.spirals.ts
+    beyond, last = grid[WINDOW:], ts[:, -1:]
+    gap = grid[1] if pace == "grid" else grid[WINDOW] / ts.shape[1]
+    if pace == "grid":
+        targets = np.broadcast_to(beyond, (len(ts), WINDOW))
+    else:
+        targets = last + gap * np.arange(1, int(np.ceil((grid[-1] - last.min()) / gap)) + 1)
+    gaps = np.diff(np.concatenate([ts, targets[:, :1]], axis=1), axis=1)
+    later = np.diff(targets, axis=1)
+    means, ahead = _continue(model, *map(jnp.float32, (ys, gaps, later)))
+    means, ahead = task.values(means), task.values(ahead)
+    if pace != "grid":
+        anchor = task.values(ys[:, -1:])
+        times = np.concatenate([last, targets], axis=1)
+        path = np.concatenate([anchor, ahead], axis=1)
+        ahead = np.stack(
+            [
+                np.stack([np.interp(beyond, t, y) for y in row.T], axis=-1)
+                for t, row in zip(times, path, strict=True)
+            ]
+        )
+    return means[:, :-1], ahead
+
+
+@eqx.filter_jit
+def _continue(model, ys, gaps, later):
+    means, _ = model.read(ys, gaps)
+    return means, model.forecast(ys, gaps, later)
+
+
+def rmse(guess: np.ndarray, truth: np.ndarray) -> float:
+    """The root mean square error of a coordinate."""
+    return float(np.sqrt(np.mean((guess - truth) ** 2)))
