@@ -97,7 +97,7 @@ def test_gradients_are_those_of_the_stage_equations(x64, solver, gradient):
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-7, atol=1e-8), found, expected)
 
 
-@pytest.mark.parametrize("solver", [nd.Kvaerno3(), nd.Rosenbrock23()])
+@pytest.mark.parametrize("solver", [nd.Kvaerno3()])
 def test_direct_has_forward_mode_and_second_derivatives(x64, solver):
     def last(rate):
         return nd.solve(
@@ -121,7 +121,7 @@ def test_banded_and_matrix_free_are_the_same_method(x64):
 
     y0 = jnp.sin(jnp.linspace(0, 3, n))
     rows = [
-        nd.solve(f, y0, [0.0, 0.2], solver=nd.Rodas5P(jacobian), rtol=1e-6).ys[-1]
+        jit(lambda k=jacobian: nd.solve(f, y0, [0.0, 0.2], solver=nd.Rosenbrock23(k)).ys[-1])()
         for jacobian in (nd.Dense(), nd.Banded(1, 1), nd.MatrixFree(rtol=1e-10))
     ]
     assert_allclose(rows[1], rows[0], rtol=1e-11)
@@ -199,10 +199,9 @@ def test_options_refuse_what_they_cannot_mean(make, error, message):
 
 @pytest.mark.parametrize("solver", [nd.Kvaerno3(), nd.Rodas5P()])
 def test_a_jacobian_that_is_nan_ends_in_words(solver):
-    """|y|^(1/2) at zero has no derivative: no step is small enough."""
-    with pytest.raises(nd.SolveError, match=r"NON_FINITE|UNSOLVED_STAGE") as caught:
-        nd.solve(lambda t, y: jnp.sqrt(y), 0.0, [0.0, 1.0], solver=solver)
-    assert "Jacobian" in str(caught.value) or "undefined" in str(caught.value)
+    """The root of y has no derivative at zero: no step is small enough."""
+    with pytest.raises(nd.SolveError, match=r"UNSOLVED_STAGE.*Jacobian"):
+        nd.solve(lambda t, y: jnp.sqrt(y) + 1, 0.0, [0.0, 1.0], solver=solver)
 
 
 def test_a_singular_system_is_passed_with_smaller_steps(x64):

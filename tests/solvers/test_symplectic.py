@@ -40,10 +40,11 @@ def test_order_of_convergence(x64, make):
 @every_method
 def test_energy_of_an_orbit_does_not_drift(x64, make):
     periods = 40
-    ts = 2 * np.pi * np.array([0.0, 1.0, periods])
+    part = np.arange(1, 17) / 16  # a revolution, looked at from its beginning to its end
+    ts = 2 * np.pi * np.concatenate([[0.0], part, periods - 1 + part])
     sol = nd.solve(KEPLER, START, ts, solver=make(), stepsize=nd.ConstantSteps(200 * periods))
-    drift = np.abs(jax.vmap(energy)(sol.ys) - energy(START))
-    assert drift[-1] < 2 * drift[1] + 1e-6
+    errors = np.abs(jax.vmap(energy)(sol.ys) - energy(START))[1:].reshape(2, -1).max(axis=1)
+    assert errors[1] < 1.2 * errors[0] + 1e-7
 
 
 def test_leapfrog_can_be_reversed(x64):

@@ -104,7 +104,7 @@ class Dense(Jacobian):
     def factorise(self, jacobian: jax.Array, c: Scalar) -> tuple:
         """By LU with partial pivoting."""
         identity = jnp.eye(jacobian.shape[0], dtype=jacobian.dtype)
-        lu, _, permutation = lax.linalg.lu(identity - c * jacobian)
+        lu, _, permutation = lax.linalg.lu(identity - c * _finite_or_nan(jacobian))
         return lu, permutation
 
     def solve(self, factors: tuple, operator: Operator, b: jax.Array) -> jax.Array:
@@ -182,7 +182,7 @@ class Banded(Jacobian):
 
     def factorise(self, jacobian: jax.Array, c: Scalar) -> BlockTridiagonal:
         """By block cyclic reduction."""
-        band = (-c * jacobian).at[self.upper].add(1)
+        band = (-c * _finite_or_nan(jacobian)).at[self.upper].add(1)
         return factorise_banded(band, self.lower, self.upper)
 
     def solve(self, factors: BlockTridiagonal, operator: Operator, b: jax.Array) -> jax.Array:
@@ -281,6 +281,11 @@ class MatrixFree(Jacobian):
         t, x = jacobian
         _, push = jax.linearize(lambda x: f(t, x), x)
         return lambda v: v - c * push(v)
+
+
+def _finite_or_nan(jacobian: jax.Array) -> jax.Array:
+    """The Jacobian, or NaN throughout: divided by an infinity, any residual would seem solved."""
+    return jnp.where(jnp.all(jnp.isfinite(jacobian)), jacobian, jnp.nan)
 
 
 def implicit_operator(f: FlatField, t: Scalar, x: jax.Array, c: Scalar) -> Operator:

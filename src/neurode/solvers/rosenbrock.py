@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from ..core.clock import Clock
+from ..core.trees import all_finite
 from ..core.types import Scalar, State, VectorField
 from .implicit import ImplicitSolver, combine_flat, flatten
 from .jacobians import Dense, implicit_operator
@@ -95,7 +96,7 @@ class RosenbrockSolver(ImplicitSolver):
         error = size * combine_flat(tableau.b_error, stages, x)
         return Step(
             unflatten(x1), (unflatten(error),), None, tuple(stages), jacobians=1,
-            bound=self.jacobian.bound(f, jacobian),
+            is_unsolved=~all_finite(jacobian), bound=self.jacobian.bound(f, jacobian),
         )  # fmt: skip
 
     def error_norm(self, errors: tuple[State, ...], norm: Callable[[State], Scalar]) -> Scalar:
