@@ -46,7 +46,7 @@ def test_samples_are_csv_in_the_columns_of_the_data(neurode, fitted, tmp_path):
     run, _ = fitted
     answer = neurode("sample", run, "-n", 20, "--out", tmp_path / "new.csv")
     assert answer.code == 0, answer.err
-    rows = list(csv.DictReader((tmp_path / "new.csv").open()))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "new.csv").read_text())))
     assert len(rows) == 20
     assert list(rows[0]) == ["km", "degree"]
     values = np.array([float(row["km"]) for row in rows])

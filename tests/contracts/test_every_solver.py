@@ -101,7 +101,8 @@ def test_constant_fields_are_exact(x64, name):
     dy = np.array([1.0, -2.0])
     y0 = np.array([0.4, -1.0])
     assert_allclose(y1, y0 + 0.25 * dy, rtol=1e-14)
-    for error in errors:
+    # BDF also estimates the errors of the orders beside its own; of order 0 that is the step.
+    for error in errors[:1] if name == "BDF" else errors:
         assert_allclose(error, 0, atol=1e-14)
     assert_allclose(inside, y0 + 0.25 * np.array([[0.0], [0.3], [0.5], [1.0]]) * dy, rtol=1e-13)
     assert_allclose(slopes, 0.25 * dy * np.ones((4, 1)), rtol=1e-12)

@@ -106,7 +106,7 @@ def test_a_series_with_one_observation_is_one(fitted):
         ({"latent": 0}, "latent must be a whole number of at least 1"),
         ({"shortest": 2}, "shortest is a share, at most 1"),
         ({"hidden": 20}, "hidden must be a tuple"),
-        ({"solver": nd.RK4()}, "no error estimate"),
+        ({"solver": nd.Euler()}, "no error estimate"),
         ({"field": np.sin}, "equinox.Module"),
     ],
 )

@@ -13,6 +13,7 @@ from neurode.data.calendar import Calendar, is_dates
 from neurode.data.errors import list_names, require_pandas
 from neurode.estimators.collections import Collection, spell_time
 from neurode.estimators.latent_states import FittedLatent, Posterior, draw_states, follow
+from neurode.models import GaussianEmission
 
 _NOISE_DRAWS = 200  # of observations behind an interval, at least
 
@@ -188,7 +189,10 @@ def predict(
         # The same noise for every series: none depends on which others there are.
         noisy = emission.draw(for_noise, np.broadcast_to(out, (draws, *out.shape)))  # pyright: ignore[reportArgumentType]
         noisy = scaling.values(np.asarray(noisy, np.float64)).reshape(-1, *out.shape[1:])
-        low, high = np.quantile(noisy, tails, axis=0)
+        # The ends of an interval of counts are counts.
+        is_smooth = isinstance(emission, GaussianEmission)
+        method = "linear" if is_smooth else "inverted_cdf"
+        low, high = np.quantile(noisy, tails, axis=0, method=method)
         means.append(expected.mean(axis=0))
         lows.append(low)
         highs.append(high)
