@@ -42,7 +42,6 @@ __all__ = [
     "FlowLikelihood",
     "GaussianEmission",
     "GaussianNoise",
-    "GaussianNoise",
     "LatentLoss",
     "LatentModel",
     "Normal",
