@@ -20,7 +20,7 @@ from neurode.demo.stages import Stages
 from neurode.estimators import ContinuousFlow
 from neurode.models import SolveOptions, transport
 
-STEPS = 1000
+STEPS = 700
 MOONS = 2000
 TIMES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _HELD_OUT = 0.25
