@@ -291,10 +291,11 @@ class DensitySampler(Estimator):
         spread = self.history_["spread"]
         spread = spread[np.isfinite(spread)]
         half, last = spread[len(spread) // 2 :][:20].mean(), spread[-20:].mean()
-        if last > _FAR and last > 1.1 * half:
+        # Not only while they spread: a learning rate that decays stops them anywhere.
+        if last > _FAR:
             warnings.warn(
-                f"the samples have spread to {last:.3g} times the scale of the base and were still "
-                f"spreading (from {half:.3g} at half time): the energy is probably not "
+                f"the samples have spread to {last:.3g} times the scale of the base "
+                f"({half:.3g} at half time): the energy is probably not "
                 "normalisable, and log Z has no meaning. Confine it, for example by a term "
                 "-0.5 * jnp.sum((x / 100) ** 2)",
                 DensityWarning,
