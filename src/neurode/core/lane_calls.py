@@ -58,7 +58,6 @@ def lane_call(
     function: Callable,
     static: tuple[Hashable, ...],
     *args: Any,
-    lanes: Lanes | None = None,
     copies: bool = False,
 ) -> Any:
     """function(lanes, *static, *args), where lanes is None, or says how args are batched.
@@ -69,15 +68,14 @@ def lane_call(
             lanes. The rest is one value for all lanes together.
         static: hashable arguments.
         args: pytrees of arrays.
-        lanes: given when the arguments have lanes already.
         copies: whether a further vmap always lengthens the lanes, also where what they shared must
             be copied for it. Else it vmaps the program that was made for the lanes.
 
     Returns:
-        The pytree. (Which of its leaves have lanes, the caller who passed lanes knows.)
+        The pytree.
     """
     flat, in_tree = jax.tree_util.tree_flatten(args)
-    outs, out_tree, _ = _bind(_Call(function, static, in_tree, lanes, copies), flat)
+    outs, out_tree, _ = _bind(_Call(function, static, in_tree, None, copies), flat)
     return jax.tree_util.tree_unflatten(out_tree, outs)
 
 

@@ -17,7 +17,7 @@ from ..core.lane_calls import Lanes
 from ..core.lanes import while_any
 from ..core.lanes_last import compute_once, over_lanes, runtime_one
 from ..core.status import Status
-from ..core.trees import add, is_differentiable, tree_map, zero_cotangent
+from ..core.trees import add, is_differentiable, per_row, tree_map, zero_cotangent
 from ..loops.lane_log import LaneEntry, LaneLog, Recorded, walk_chunks_back
 from ..loops.lanes import LaneState, lanes_first, lanes_last, put, settled, take, widths
 from ..loops.problem import FREE, Entry, Problem, Trajectory
@@ -158,7 +158,7 @@ class LaneReplay:
         """The cotangents that arrive at the last states."""
         found, dtype = self.found, self.inputs.ts.dtype
         t1 = over_lanes(lambda own: eqx.combine(own, self.shared).ts[-1])(own)
-        y = lanes_last(tree_map(lambda x: jnp.where(_per_lane(self.is_idle, x), 0, x), found.y))
+        y = lanes_last(tree_map(lambda x: jnp.where(per_row(self.is_idle, x), 0, x), found.y))
         t_bar, y_bar, own_bar, shared_bar = self.pull_end(own, t1, y, lanes_last(self.last_row))
         zero = jnp.zeros(self.size, dtype)
         is_success = found.status == Status.SUCCESS
@@ -329,7 +329,7 @@ class LaneReplay:
         def leaf(x, batched):
             if not is_differentiable(x):
                 return x
-            lost = _per_lane(self.is_lost, x) if batched else jnp.any(self.is_lost)
+            lost = per_row(self.is_lost, x) if batched else jnp.any(self.is_lost)
             return jnp.where(lost, jnp.nan, x)
 
         pairs = zip(leaves, self.lanes.batched, strict=True)
@@ -338,10 +338,6 @@ class LaneReplay:
 
 def _first(inputs: Inputs) -> tuple[Any, jax.Array]:
     return inputs.y0, inputs.ts[0]
-
-
-def _per_lane(mask: jax.Array, x: jax.Array) -> jax.Array:
-    return mask.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def _only(active: jax.Array, found: LaneEntry, y0: Any, t0: jax.Array) -> tuple[Entry, Any]:
