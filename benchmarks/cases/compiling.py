@@ -10,8 +10,7 @@ import programs
 from measure import quartiles, seconds
 from plots import Ratios
 from rows import OURS, Entry, Row
-
-from problems import MLPProblem, mlp
+from workloads import MLPProblem, mlp
 
 TITLE = "Compile time"
 PROBLEM = MLPProblem(20, 2, 50)

@@ -10,8 +10,7 @@ import programs
 from measure import race
 from plots import Ratios
 from rows import OURS, Entry, Row
-
-from problems import LANE_PROBLEMS, LaneProblem
+from workloads import LANE_PROBLEMS, LaneProblem
 
 TITLE = "Lanes"
 TOLERANCE = 1e-5

@@ -9,8 +9,7 @@ import programs
 from measure import disagreement
 from plots import Lines
 from rows import OURS, Entry, Row
-
-from problems import MLPProblem, mlp
+from workloads import MLPProblem, mlp
 
 TITLE = "Memory of a gradient"
 STEPS = (64, 256, 1024, 4096)

@@ -10,8 +10,7 @@ import programs
 from measure import race
 from plots import Ratios
 from rows import OURS, Row
-
-from problems import MLP_PROBLEMS, MLPProblem, mlp
+from workloads import MLP_PROBLEMS, MLPProblem, mlp
 
 TITLE = "One system"
 TOLERANCE = 1e-5

@@ -10,8 +10,7 @@ import programs
 from measure import disagreement, in_turn, quartiles, seconds
 from plots import Lines
 from rows import OURS, Entry, Row
-
-from problems import MLPProblem, mlp
+from workloads import MLPProblem, mlp
 
 TITLE = "Save times"
 TOLERANCE = 1e-5

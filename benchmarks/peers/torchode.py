@@ -37,7 +37,7 @@ class LotkaVolterra(torch.nn.Module):
 
 
 FIELDS = {"van_der_pol": VanDerPol, "lotka_volterra": LotkaVolterra}
-"""The fields of `problems.py`, by the names of their functions."""
+"""The fields of `workloads.py`, by the names of their functions."""
 
 
 def lanes(problem, y0, parameters, ts, tolerance: float, what: str) -> Contestant:

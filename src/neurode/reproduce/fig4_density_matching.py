@@ -186,7 +186,7 @@ def _measure(config: Config, kind: str, energy: Energy, log_z: float, result: Fi
     return Trained(
         kl=float(gaps.mean()),
         error=float(gaps.std() / np.sqrt(len(gaps))),
-        skipped=int(np.sum(~np.isfinite(result.history["loss"]))),
+        skipped=int(np.sum(~np.isfinite(result.history["loss"]))) if kind == "CNF" else 0,
         seconds=result.seconds,
         picture=picture / picture.max(),
     )
