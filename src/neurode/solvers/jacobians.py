@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 from jax import lax
+from jax.scipy.sparse.linalg import bicgstab
 
 from ..core.types import Scalar
 from .banded import BlockTridiagonal, banded_from_columns, factorise_banded, solve_banded
@@ -256,238 +257,23 @@ class MatrixFree(Jacobian):
     def solve(self, factors: None, operator: Operator, b: jax.Array) -> jax.Array:
         """The solution; NaN, so that the step is cut, where the method did not get near it."""
         del factors
+        x = (self._bicgstab if self.method == "bicgstab" else self._gmres)(operator, b)
+        is_near = jnp.linalg.norm(operator(x) - b) <= 10 * self.rtol * jnp.linalg.norm(b)
+        return jnp.where(is_near, x, jnp.nan)
+
+    def _bicgstab(self, operator: Operator, b: jax.Array) -> jax.Array:
+        # Not lineax's, which divides 0 by 0 where it meets the solution exactly, as for J = 0.
+        return bicgstab(operator, b, tol=self.rtol, maxiter=self.max_steps)[0]
+
+    def _gmres(self, operator: Operator, b: jax.Array) -> jax.Array:
         size = jnp.sqrt(jnp.mean(b**2))
         is_zero = size == 0
         # Of unit size, since lineax holds each component's residual against the tolerance.
-        b = b / jnp.where(is_zero, 1, size)
+        unit = jnp.where(is_zero, 1, b / jnp.where(is_zero, 1, size))
+        restart = min(self.restart, b.size)
+        gmres = lx.GMRES(0.0, self.rtol, restart=restart, max_steps=self.max_steps)
         matrix = lx.FunctionLinearOperator(operator, jax.eval_shape(lambda: b))
-        x = lx.linear_solve(
-            matrix, jnp.where(is_zero, 1, b), self.krylov(b.size), throw=False
-        ).value
-        is_near = jnp.sqrt(jnp.mean((operator(x) - b) ** 2)) <= 10 * self.rtol
-        return jnp.where(is_zero, 0, jnp.where(is_near, size * x, jnp.nan))
-
-    def krylov(self, size: int) -> lx.AbstractLinearSolver:
-        """The method."""
-        if self.method == "bicgstab":
-            return lx.BiCGStab(0.0, self.rtol, max_steps=self.max_steps)
-        restart = min(self.restart, size)
-        return lx.GMRES(0.0, self.rtol, restart=restart, max_steps=self.max_steps)
-
-    def sharpened(self, dtype: Any) -> "Jacobian":
-        """The same, for systems whose solution is used as it is and not iterated upon."""
-        del dtype
-        return self
-
-    def operator(self, f: FlatField, jacobian: Any, c: Scalar) -> Operator:
-        """x -> (I - c J) x, as `solve` may need it."""
-        del f, jacobian, c
-        return lambda x: x
-
-    def differentiable_solve(self, factors: Any, operator: Operator) -> Operator:
-        """b -> x with operator(x) = b, differentiable in b and in what the operator holds.
-
-        The factorisation is no part of the derivative: that of x is another solve with it.
-        """
-        factors = lax.stop_gradient(factors)
-
-        def solve(b):
-            return lax.custom_linear_solve(
-                operator,
-                b,
-                lambda operator, b: self.solve(factors, operator, b),
-                lambda operator, b: self.solve_transposed(factors, operator, b),
-            )
-
-        return solve
-
-
-@dataclass(frozen=True)
-class Dense(Jacobian):
-    """The whole Jacobian by forward mode, and its LU factorisation.
-
-    For up to some hundred unknowns: n forward derivatives of f per Jacobian, n^3 / 3
-    multiplications per factorisation.
-    """
-
-    def check(self, size: int, itemsize: int) -> None:
-        """The matrix must fit into memory."""
-        total = 3 * size * size * itemsize  # the Jacobian, I - c J, and its factors
-        if total > LARGEST_BYTES:
-            raise ValueError(
-                f"a dense Jacobian of {size} unknowns takes {total / 2**30:.1f} GiB: use "
-                f"jacobian=nd.MatrixFree(), or nd.Banded(lower, upper) if each derivative "
-                f"depends on neighbouring entries only"
-            )
-
-    def evaluate(self, f: FlatField, t: Scalar, x: jax.Array) -> jax.Array:
-        """By n forward derivatives at once."""
-        return jax.jacfwd(lambda x: f(t, x))(x)
-
-    def factorise(self, jacobian: jax.Array, c: Scalar) -> tuple:
-        """By LU with partial pivoting."""
-        identity = jnp.eye(jacobian.shape[0], dtype=jacobian.dtype)
-        lu, _, permutation = lax.linalg.lu(identity - c * _finite_or_nan(jacobian))
-        return lu, permutation
-
-    def solve(self, factors: tuple, operator: Operator, b: jax.Array) -> jax.Array:
-        """By two triangular solves."""
-        del operator
-        lu, permutation = factors
-        column = b[permutation][:, None]
-        column = lax.linalg.triangular_solve(
-            lu, column, left_side=True, lower=True, unit_diagonal=True
-        )
-        return lax.linalg.triangular_solve(lu, column, left_side=True)[:, 0]
-
-    def solve_transposed(self, factors: tuple, operator: Operator, b: jax.Array) -> jax.Array:
-        """By two triangular solves."""
-        del operator
-        lu, permutation = factors
-        column = lax.linalg.triangular_solve(lu, b[:, None], left_side=True, transpose_a=True)
-        column = lax.linalg.triangular_solve(
-            lu, column, left_side=True, lower=True, unit_diagonal=True, transpose_a=True
-        )
-        return jnp.zeros_like(b).at[permutation].set(column[:, 0])
-
-    def bound(self, f: FlatField, jacobian: jax.Array) -> Scalar:
-        """The largest sum of a row (the norm that belongs to the maximum norm)."""
-        del f
-        return jnp.max(jnp.sum(jnp.abs(jacobian), axis=1))
-
-
-@dataclass(frozen=True)
-class Banded(Jacobian):
-    """A Jacobian that is zero outside a band, as of a PDE in one dimension.
-
-    lower + upper + 1 forward derivatives of f per Jacobian, by Curtis, Powell & Reid's (1974)
-    colouring; solved by block cyclic reduction, pivoting within blocks of max(lower, upper) rows,
-    which needs the system to be dominated by its diagonal blocks (diffusion and small steps are).
-    Order the unknowns so that neighbours stand side by side: of u and v on a grid,
-    y0 = stack([u, v], axis=-1), with lower = upper = 2.
-
-    Args:
-        lower: df_i/dy_j is zero for j < i - lower; i and j count the entries of the flat state.
-        upper: df_i/dy_j is zero for j > i + upper.
-
-    Raises:
-        ValueError: for negative widths.
-    """
-
-    lower: int
-    upper: int
-
-    def __post_init__(self) -> None:
-        for name, width in (("lower", self.lower), ("upper", self.upper)):
-            if isinstance(width, bool) or not hasattr(width, "__index__") or width < 0:
-                raise ValueError(
-                    f"Banded({name}=...) takes the number of diagonals on that side, 0 or more, "
-                    f"got {width!r}"
-                )
-
-    def check(self, size: int, itemsize: int) -> None:
-        """The band must lie inside the matrix."""
-        del itemsize
-        for name, width in (("lower", self.lower), ("upper", self.upper)):
-            if width >= size:
-                raise ValueError(
-                    f"Banded({self.lower}, {self.upper}) does not match the state: {name} must "
-                    f"be less than its {size} entries; use jacobian=nd.Dense() for a full matrix"
-                )
-
-    def evaluate(self, f: FlatField, t: Scalar, x: jax.Array) -> jax.Array:
-        """Columns that share no row are differentiated together. Rows of the band: [width, n]."""
-        width = self.lower + self.upper + 1
-        colours = jnp.arange(x.size) % width
-        seeds = (colours == jnp.arange(min(width, x.size))[:, None]).astype(x.dtype)
-        _, push = jax.linearize(lambda x: f(t, x), x)
-        return banded_from_columns(jax.vmap(push)(seeds), self.lower, self.upper)
-
-    def factorise(self, jacobian: jax.Array, c: Scalar) -> BlockTridiagonal:
-        """By block cyclic reduction."""
-        band = (-c * _finite_or_nan(jacobian)).at[self.upper].add(1)
-        return factorise_banded(band, self.lower, self.upper)
-
-    def solve(self, factors: BlockTridiagonal, operator: Operator, b: jax.Array) -> jax.Array:
-        """By reduction and substitution."""
-        del operator
-        return solve_banded(factors, b)
-
-    def solve_transposed(
-        self, factors: BlockTridiagonal, operator: Operator, b: jax.Array
-    ) -> jax.Array:
-        """By the same steps, transposed."""
-        del operator
-        transpose = jax.linear_transpose(lambda b: solve_banded(factors, b), b)
-        return transpose(b)[0]
-
-    def bound(self, f: FlatField, jacobian: jax.Array) -> Scalar:
-        """The largest sum of a column (the norm that belongs to the sum norm)."""
-        del f
-        return jnp.max(jnp.sum(jnp.abs(jacobian), axis=0))
-
-
-@dataclass(frozen=True)
-class MatrixFree(Jacobian):
-    """No matrix: a Krylov method, each iteration of which takes forward derivatives of f.
-
-    For large systems without a band, such as PDEs in two dimensions. Where it does not get near
-    the solution the step is cut, and the system of a smaller step is easier.
-
-    Args:
-        rtol: the relative residual at which it stops inside Newton's iteration. Rosenbrock stages
-            and derivatives, which nothing corrects afterwards, take a millionth of it.
-        method: "bicgstab" (van der Vorst 1992; a few vectors, two derivatives an iteration) or
-            "gmres" (Saad & Schultz 1986; where BiCGStab stagnates, as with strong convection).
-            On a 64 x 64 grid BiCGStab took a fifth of the time.
-        restart: how many directions GMRES keeps, of the size of the state each.
-        max_steps: the largest number of iterations of BiCGStab, or of restarts of GMRES.
-
-    Raises:
-        ValueError: for options that cannot work.
-    """
-
-    rtol: float = 1e-3
-    method: str = "bicgstab"
-    restart: int = 20
-    max_steps: int = 200
-
-    def __post_init__(self) -> None:
-        if self.method not in ("bicgstab", "gmres"):
-            raise ValueError(
-                f'MatrixFree(method=...) must be "bicgstab" or "gmres", got {self.method!r}'
-            )
-        if not 0 < self.rtol < 1:
-            raise ValueError(f"MatrixFree(rtol=...) must be between 0 and 1, got {self.rtol!r}")
-        for name, value in (("restart", self.restart), ("max_steps", self.max_steps)):
-            if not value >= 1:
-                raise ValueError(f"MatrixFree({name}=...) must be at least 1, got {value!r}")
-
-    def check(self, size: int, itemsize: int) -> None:
-        """Any size will do."""
-        del size, itemsize
-
-    def evaluate(self, f: FlatField, t: Scalar, x: jax.Array) -> tuple:
-        """The point itself."""
-        del f
-        return t, x
-
-    def factorise(self, jacobian: tuple, c: Scalar) -> None:
-        """There is nothing to factorise."""
-        del jacobian, c
-
-    def solve(self, factors: None, operator: Operator, b: jax.Array) -> jax.Array:
-        """By GMRES; NaN, so that the step is cut, where it did not get near the solution."""
-        del factors
-        size = jnp.linalg.norm(b)
-        is_zero = size == 0
-        matrix = lx.FunctionLinearOperator(operator, jax.eval_shape(lambda: b))
-        gmres = lx.GMRES(
-            self.rtol, 0.0, restart=min(self.restart, b.size), max_steps=self.max_steps
-        )
-        x = lx.linear_solve(matrix, jnp.where(is_zero, 1, b), gmres, throw=False).value
-        is_near = jnp.linalg.norm(operator(x) - b) <= 10 * self.rtol * size
-        return jnp.where(is_zero, 0, jnp.where(is_near, x, jnp.nan))
+        return size * lx.linear_solve(matrix, unit, gmres, throw=False).value
 
     def sharpened(self, dtype: Any) -> "MatrixFree":
         """A millionth of the residual, if the dtype can show it."""
