@@ -89,7 +89,7 @@ def draw_frames(
             for j, frame in enumerate(row):
                 ax = axes[i * count + j]
                 _draw_frame(ax, frame, limits, with_axes=names is not None)
-                if i == 0 and titles:
+                if i == 0 and titles and titles[j]:
                     ax.set_title(titles[j])
                 if j == 0 and labels:
                     ax.set_ylabel(labels[i])
