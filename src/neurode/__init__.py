@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .core.events import Event
 from .core.explanation import explain
 from .core.fields import Hamiltonian, Split
 from .core.norms import max_norm, rms_norm
@@ -93,6 +94,7 @@ __all__ = [
     "Dopri5",
     "Dopri8",
     "Euler",
+    "Event",
     "Fehlberg45",
     "ForestRuth",
     "Hamiltonian",
