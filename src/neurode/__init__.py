@@ -11,6 +11,7 @@ from .core.solution import Solution, Stats
 from .core.status import SolveError, Status
 from .gradients import Backsolve, Checkpointed, Direct
 from .ivp import solve
+from .jumps import JumpSolution, Schedule, solve_with_jumps
 from .solvers import (
     BDF,
     RK4,
@@ -101,6 +102,7 @@ __all__ = [
     "Heun",
     "HeunEuler",
     "IController",
+    "JumpSolution",
     "KenCarp4",
     "Kvaerno3",
     "Kvaerno5",
@@ -115,6 +117,7 @@ __all__ = [
     "Rodas5P",
     "Rosenbrock23",
     "Ruth3",
+    "Schedule",
     "Solution",
     "SolveError",
     "Split",
@@ -128,4 +131,5 @@ __all__ = [
     "max_norm",
     "rms_norm",
     "solve",
+    "solve_with_jumps",
 ]
