@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from .core.events import Event
 from .core.explanation import explain
 from .core.fields import Hamiltonian, Split
+from .core.interpolation import Interpolation
 from .core.norms import max_norm, rms_norm
 from .core.solution import Solution, Stats
 from .core.status import SolveError, Status
@@ -102,6 +103,7 @@ __all__ = [
     "Heun",
     "HeunEuler",
     "IController",
+    "Interpolation",
     "JumpSolution",
     "KenCarp4",
     "Kvaerno3",

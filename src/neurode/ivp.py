@@ -11,6 +11,7 @@ from jax.core import Tracer
 
 from . import arguments
 from .core.events import Events
+from .core.interpolation import check_inputs
 from .core.lanes import vary_over, varying_axes
 from .core.solution import DenseOutput, Resume, Solution, Stats
 from .core.status import SolveError, Status
@@ -87,6 +88,7 @@ def solve(
     arguments.check_args(args)
     y0 = arguments.read_state(y0)
     ts = arguments.read_times(ts, y0)
+    check_inputs((f, args), ts)
     time = jax.ShapeDtypeStruct((), ts.dtype)
     state = tree_map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), y0)
     field = arguments.hoist_field(f, time, state, args)

@@ -12,6 +12,7 @@ from jax.core import Tracer
 
 from .. import arguments
 from ..core.events import blank
+from ..core.interpolation import check_inputs
 from ..core.solution import Stats
 from ..core.status import SolveError, Status
 from ..core.trees import per_row, tree_map
@@ -107,6 +108,7 @@ def solve_with_jumps(
             f"solve_with_jumps goes forwards in time, for a jump cannot be undone; got "
             f"ts from {float(ts[0]):.6g} to {float(ts[-1]):.6g}"
         )
+    check_inputs((f, args), ts)
     system = read_system(f, y0, ts, args, event, jump, schedule)
     static = {k: v for k, v in options.items() if k in ("solver", "max_steps", "throw")}
     traced = {k: v for k, v in options.items() if k not in static}

@@ -133,7 +133,9 @@ class Pieces:
         """The state after a jump."""
         # Where there is none, something harmless jumps, and nothing comes of it.
         t, y = select(jumps, (t, y), jax.lax.stop_gradient((self.ts[0], self.y0)))
-        return jax.lax.switch(index, self.system.jumps, k, t, y)
+        # `switch` wants functions that can be hashed.
+        branches = [lambda *now, to=to: to(*now) for to in self.system.jumps]
+        return jax.lax.switch(index, branches, k, t, y)
 
     def land(
         self, carry: Carry, fired: jax.Array, index: Any, t: Scalar, y: State, after: State
