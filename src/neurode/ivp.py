@@ -1,6 +1,7 @@
 """`solve`: check the input, hoist the functions, run, and explain a failure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -117,22 +118,22 @@ def solve(
     )
     gradient = arguments.as_arrays(gradient, ts.dtype)
     events = None if event is None else arguments.hoist_events(event, time, state, args)
-    solution = _run_explained(settings, gradient, inputs, events)
+    with explained(gradient, has_probe=probe is not None):
+        solution = _run(settings, gradient, inputs, events)
     if throw:
         _raise_on_failure(solution, solver, settings.max_steps)
     return solution
 
 
-def _run_explained(
-    settings: Settings, gradient: GradientStrategy, inputs: Inputs, events: Events | None
-) -> Solution:
-    """The compiled solve; where its gradient has no forward mode, say which one has."""
+@contextmanager
+def explained(gradient: GradientStrategy, has_probe: bool = False) -> Iterator[None]:
+    """Where a gradient has no forward mode, say which one has."""
     try:
-        return _run(settings, gradient, inputs, events)
+        yield
     except TypeError as error:
         if "forward-mode autodiff" not in str(error):
             raise
-        if inputs.probe is not None:
+        if has_probe:
             raise TypeError(
                 "probe= counts the evaluations of a backward pass; forward mode (jvp, jacfwd, "
                 "hessian) has none: leave the probe out"

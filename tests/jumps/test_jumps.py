@@ -141,6 +141,16 @@ def test_bad_arguments(name):
         nd.solve_with_jumps(lambda t, y: -y, 1.0, [0.0, 1.0], **options)
 
 
+def test_forward_mode_is_refused_in_words():
+    with pytest.raises(TypeError, match=r"use gradient=nd.Direct\(\)"):
+        jax.jvp(
+            lambda y: nd.solve_with_jumps(
+                lambda t, y: -y, y, [0.0, 1.0], schedule=nd.Schedule([0.5], lambda k, t, y: y + 1)
+            ).ys,
+            (1.0,), (1.0,),
+        )  # fmt: skip
+
+
 def test_bad_times():
     with pytest.raises(ValueError, match=r"times\[0\]=2 is followed by times\[1\]=1"):
         nd.Schedule([2.0, 1.0], lambda k, t, y: y)

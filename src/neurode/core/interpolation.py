@@ -25,7 +25,8 @@ class Interpolation(eqx.Module):
     - "cubic": a cubic between each two of them, with the slope at each datum that of the parabola
       through it and its neighbours. Continuously differentiable, exact for parabolas; a datum
       changes the curve only two intervals around it.
-    - "previous": each value holds until the next one, as a switch or a dose rate does.
+    - "previous": each value holds until the next one, as a switch or a dose rate does; the one
+      before the last up to the last time itself, so that u does not jump where the data end.
 
     Args:
         times: [n], increasing, n at least 2.
@@ -86,17 +87,15 @@ class Interpolation(eqx.Module):
 
     def _place(self, t: ArrayLike) -> "_Place":
         """Where a time lies among the data."""
-        times = self.times
+        times, slack = self.times, _slack(self.times, jnp.result_type(t))
         t = jnp.asarray(t, times.dtype)
-        # Time is rounded on its way through a solver: that is not outside.
-        slack = 8 * jnp.finfo(times.dtype).eps * jnp.max(jnp.abs(times))
         is_inside = (t >= times[0] - slack) & (t <= times[-1] + slack)
         is_known = jnp.isfinite(t) if self.extrapolate else is_inside
-        t = jnp.clip(t, times[0], times[-1])
-        last = len(times) - (1 if self.kind == "previous" else 2)
-        index = jnp.clip(jnp.searchsorted(times, t, side="right") - 1, 0, last)
-        after = jnp.minimum(index + 1, len(times) - 1)
-        return _Place(index, t - times[index], times[after] - times[index], is_known, is_inside)
+        is_past = t > times[-1] + slack
+        t = jnp.where(t < times[0], times[0], jnp.where(t > times[-1], times[-1], t))
+        index = jnp.clip(jnp.searchsorted(times, t, side="right") - 1, 0, len(times) - 2)
+        width = times[index + 1] - times[index]
+        return _Place(index, t - times[index], width, is_known, is_inside, is_past)
 
     def _curve(self, place: "_Place", order: int) -> Any:
         """The curve (order 0) or its derivative (order 1) at a place."""
@@ -104,7 +103,8 @@ class Interpolation(eqx.Module):
 
         def leaf(x, slopes=None):
             if self.kind == "previous":
-                return (x[i], jnp.zeros_like(x[i]))[order]
+                held = x[i + place.is_past]
+                return (held, jnp.zeros_like(held))[order]
             elapsed, width = (
                 s.astype(jnp.real(x).dtype).reshape(s.shape + (1,) * (x.ndim - 1))
                 for s in (place.elapsed, place.width)
@@ -130,6 +130,8 @@ class _Place(NamedTuple):
     """Whether the input is defined there."""
     is_inside: jax.Array
     """Whether there are data on both sides."""
+    is_past: jax.Array
+    """Whether it lies after all of them."""
 
 
 def check_inputs(tree: Any, ts: jax.Array) -> None:
@@ -140,13 +142,19 @@ def check_inputs(tree: Any, ts: jax.Array) -> None:
             continue
         first, last = float(u.times[0]), float(u.times[-1])
         low, high = sorted((float(ts[0]), float(ts[-1])))
-        slack = 8 * float(jnp.finfo(u.times.dtype).eps) * max(abs(first), abs(last))
+        slack = float(_slack(u.times, ts.dtype))
         if low < first - slack or high > last + slack:
             raise ValueError(
                 f"an input (nd.Interpolation) has data from t={first:.6g} to {last:.6g}, but the "
                 f"solve runs from {low:.6g} to {high:.6g}; shorten ts, or give the input "
                 f"extrapolate=True to hold its first and last values"
             )
+
+
+def _slack(times: jax.Array, dtype: Any) -> jax.Array:
+    """How far outside the data a time may lie by rounding, on its way through a solver."""
+    widths = [x for x in (times.dtype, dtype) if jnp.issubdtype(x, jnp.floating)]
+    return 8 * max(float(jnp.finfo(x).eps) for x in widths) * jnp.max(jnp.abs(times))
 
 
 def _read_times(times: Any) -> jax.Array:
@@ -220,7 +228,7 @@ def _fill(times: jax.Array, x: jax.Array, kind: str) -> tuple[jax.Array, Any]:
     real = jnp.real(x).dtype
     value, slope = _hermite(elapsed.astype(real), width.astype(real), *ends)
     # Outside the numbers of a column it is constant.
-    slope = jnp.where(is_gap, slope, jnp.where(is_number, ends[2], 0))
+    slope = jnp.where(is_gap, slope, jnp.where(is_number, slopes, 0))
     return jnp.where(is_gap, value, ends[0]), slope
 
 
@@ -249,7 +257,9 @@ def _slopes(times: jax.Array, x: jax.Array, before: jax.Array, after: jax.Array)
     first = jnp.where(take(is_inner, q), 2 * d_q - take(inner, q), d_q)
     last = jnp.where(take(is_inner, p), 2 * d_p - take(inner, p), d_p)
     ends = jnp.where(has_q, first, jnp.where(has_p, last, 0))
-    return jnp.where(is_inner, inner, ends)
+    # Where numbers end before the data do, the curve goes over into a constant.
+    is_edge = (jnp.arange(n) % (n - 1) == 0).reshape(t.shape)
+    return jnp.where(is_inner, inner, jnp.where(is_edge, ends, 0))
 
 
 def _hermite(elapsed, width, x0, x1, m0, m1) -> tuple[jax.Array, jax.Array]:

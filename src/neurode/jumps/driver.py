@@ -17,6 +17,8 @@ from ..core.solution import Stats
 from ..core.status import SolveError, Status
 from ..core.trees import per_row, tree_map
 from ..core.types import Rows, State, Times
+from ..gradients.checkpointed import Checkpointed
+from ..ivp import explained
 from .pieces import Pieces, Settings
 from .system import Schedule, System, read_system
 
@@ -115,7 +117,8 @@ def solve_with_jumps(
     if traced.get("norm") is not None:
         traced["norm"] = arguments.hoist_norm(traced["norm"], y0)
     settings = Settings(int(max_jumps), tuple(sorted(static.items())))
-    solution = _run(settings, system, y0, ts, traced)
+    with explained(options.get("gradient", Checkpointed())):
+        solution = _run(settings, system, y0, ts, traced)
     if options.get("throw", True):
         _raise_on_failure(solution)
     return solution

@@ -187,7 +187,7 @@ class _Finder:
             lambda t, y: self.events.function(t, y)[index],
             self.problem.field, carry.clock.hi + (carry.clock.lo + elapsed), y,
         )  # fmt: skip
-        better = elapsed - value / slope
+        better = elapsed - value / jnp.where(slope == 0, 1, slope)
         is_near = jnp.abs(better - elapsed) <= jnp.abs(h) / _PARTS
         is_inside = (better * h > 0) & (jnp.abs(better) <= jnp.abs(h))
         return jnp.where(is_near & is_inside, better, elapsed)
