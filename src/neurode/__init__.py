@@ -3,13 +3,16 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .core.events import Event
 from .core.explanation import explain
 from .core.fields import Hamiltonian, Split
+from .core.interpolation import Interpolation
 from .core.norms import max_norm, rms_norm
 from .core.solution import Solution, Stats
 from .core.status import SolveError, Status
 from .gradients import Backsolve, Checkpointed, Direct
 from .ivp import solve
+from .jumps import JumpSolution, Schedule, solve_with_jumps
 from .solvers import (
     BDF,
     RK4,
@@ -93,12 +96,15 @@ __all__ = [
     "Dopri5",
     "Dopri8",
     "Euler",
+    "Event",
     "Fehlberg45",
     "ForestRuth",
     "Hamiltonian",
     "Heun",
     "HeunEuler",
     "IController",
+    "Interpolation",
+    "JumpSolution",
     "KenCarp4",
     "Kvaerno3",
     "Kvaerno5",
@@ -113,6 +119,7 @@ __all__ = [
     "Rodas5P",
     "Rosenbrock23",
     "Ruth3",
+    "Schedule",
     "Solution",
     "SolveError",
     "Split",
@@ -126,4 +133,5 @@ __all__ = [
     "max_norm",
     "rms_norm",
     "solve",
+    "solve_with_jumps",
 ]

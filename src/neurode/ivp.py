@@ -1,6 +1,8 @@
 """`solve`: check the input, hoist the functions, run, and explain a failure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,11 +11,14 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from . import arguments
+from .core.events import Events
+from .core.interpolation import check_inputs
 from .core.lanes import vary_over, varying_axes
 from .core.solution import DenseOutput, Resume, Solution, Stats
 from .core.status import SolveError, Status
 from .core.trees import tree_map
 from .gradients.checkpointed import Checkpointed
+from .gradients.event_time import run_to_event
 from .gradients.gradient import GradientStrategy, Inputs, Settings
 from .loops.problem import Trajectory
 from .solvers.explicit_rk import Tsit5
@@ -35,6 +40,7 @@ def solve(
     atol: Any = 1e-6,
     stepsize: StepController = _DEFAULT_STEPSIZE,
     gradient: GradientStrategy = Checkpointed(),  # noqa: B008
+    event: Any = None,
     dense: bool = False,
     save: Callable | None = None,
     norm: Callable | None = None,
@@ -59,6 +65,8 @@ def solve(
         atol: absolute tolerance, likewise. Infinite on a leaf: integrate it, do not control it.
         stepsize: what decides the step size: `IController()`, `ConstantSteps(n)`, ...
         gradient: how the solve is differentiated: `Checkpointed()`, `Backsolve()`, `Direct()`.
+        event: `nd.Event(fn)` or a tuple of them: the solve ends where the first one changes its
+            sign, with status EVENT, and rows after it are NaN. See `Solution.event_time`.
         dense: whether the solution can be called at any time.
         save: `save(t, y)`, what to store instead of y.
         norm: the norm of the scaled error (a pytree like y0) that is held below 1.
@@ -81,6 +89,7 @@ def solve(
     arguments.check_args(args)
     y0 = arguments.read_state(y0)
     ts = arguments.read_times(ts, y0)
+    check_inputs((f, args), ts)
     time = jax.ShapeDtypeStruct((), ts.dtype)
     state = tree_map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), y0)
     field = arguments.hoist_field(f, time, state, args)
@@ -108,20 +117,23 @@ def solve(
         probe=None if probe is None else arguments.read_probe(probe),
     )
     gradient = arguments.as_arrays(gradient, ts.dtype)
-    solution = _run_explained(settings, gradient, inputs)
+    events = None if event is None else arguments.hoist_events(event, time, state, args)
+    with explained(gradient, has_probe=probe is not None):
+        solution = _run(settings, gradient, inputs, events)
     if throw:
         _raise_on_failure(solution, solver, settings.max_steps)
     return solution
 
 
-def _run_explained(settings: Settings, gradient: GradientStrategy, inputs: Inputs) -> Solution:
-    """The compiled solve; where its gradient has no forward mode, say which one has."""
+@contextmanager
+def explained(gradient: GradientStrategy, has_probe: bool = False) -> Iterator[None]:
+    """Where a gradient has no forward mode, say which one has."""
     try:
-        return _run(settings, gradient, inputs)
+        yield
     except TypeError as error:
         if "forward-mode autodiff" not in str(error):
             raise
-        if inputs.probe is not None:
+        if has_probe:
             raise TypeError(
                 "probe= counts the evaluations of a backward pass; forward mode (jvp, jacfwd, "
                 "hessian) has none: leave the probe out"
@@ -133,9 +145,25 @@ def _run_explained(settings: Settings, gradient: GradientStrategy, inputs: Input
 
 
 @partial(jax.jit, static_argnums=0)
-def _run(settings: Settings, gradient: GradientStrategy, inputs: Inputs) -> Solution:
+def _run(
+    settings: Settings, gradient: GradientStrategy, inputs: Inputs, events: Events | None
+) -> Solution:
     """The compiled solve. Found again by what f computes, not by which object it is."""
-    trajectory = gradient.run(settings, inputs)
+    if events is None:
+        return _solution(settings, gradient.run(settings, inputs), inputs.ts)
+    ended = run_to_event(gradient, settings, inputs, events)
+    solution = _solution(settings, ended.trajectory, ended.ts)
+    return replace(
+        solution,
+        ts=inputs.ts,
+        event_time=ended.time,
+        event_y=ended.y,
+        event_index=ended.index,
+    )
+
+
+def _solution(settings: Settings, trajectory: Trajectory, ts: jax.Array) -> Solution:
+    """What a solve returns, from what its loop handed back."""
     stats = Stats(
         trajectory.num_steps,
         trajectory.num_accepted,
@@ -145,15 +173,16 @@ def _run(settings: Settings, gradient: GradientStrategy, inputs: Inputs) -> Solu
     )
     resume = Resume(trajectory.t, trajectory.next_step, trajectory.controller_state)
     resume = jax.lax.stop_gradient(resume)
-    dense = _dense_output(trajectory, inputs.ts) if settings.dense else None
-    return Solution(inputs.ts, trajectory.rows, stats, trajectory.status, resume, dense)
+    dense = _dense_output(trajectory, ts) if settings.dense else None
+    return Solution(ts, trajectory.rows, stats, trajectory.status, resume, dense)
 
 
 def _dense_output(trajectory: Trajectory, ts: jax.Array) -> DenseOutput:
     starts, coefficients = trajectory.interpolants
     log, count = trajectory.log, trajectory.num_accepted
     is_taken = jnp.arange(log.shape[0]) < count
-    last = jnp.where(trajectory.status == Status.SUCCESS, ts[-1], trajectory.t)
+    is_there = (trajectory.status == Status.SUCCESS) | (trajectory.status == Status.EVENT)
+    last = jnp.where(is_there, ts[-1], trajectory.t)
     steps = jnp.where(is_taken, log[:, 0], last)
     return DenseOutput(steps, starts, coefficients, log[:, 2], log[:, 1], count, evaluate)
 
@@ -164,7 +193,7 @@ def _raise_on_failure(solution: Solution, solver: Solver, max_steps: int) -> Non
     if any(isinstance(x, Tracer) for x in jax.tree_util.tree_leaves(solution)) or status.ndim:
         return
     status = Status(int(status))
-    if status == Status.SUCCESS:
+    if status in (Status.SUCCESS, Status.EVENT):
         return
     ts, stats = solution.ts, solution.stats
     raise SolveError(

@@ -89,3 +89,26 @@ def test_dense_output_is_differentiated_or_refused(x64, name):
             jit(jax.grad(at))(-1.0)
         return
     assert_allclose(jit(jax.grad(at))(-1.0), 0.5 * np.exp(-0.5), rtol=1e-5)
+
+
+@every_gradient
+def test_the_time_of_an_event(x64, name):
+    """y' = -a y meets y = c at t0 + log(y0 / c) / a, where c is a parameter of the event."""
+
+    def found(p, gradient):
+        sol = nd.solve(
+            lambda t, y, rate: -rate * y, p["y0"], jnp.stack([p["t0"], 5.0]), (p["a"],),
+            event=nd.Event(lambda t, y, rate: y - p["c"]), rtol=1e-7, atol=1e-7,
+            solver=nd.Bosh3(), gradient=gradient, max_steps=200,
+        )  # fmt: skip
+        return sol.event_time + 2 * sol.event_y
+
+    def exact(p):
+        return p["t0"] + jnp.log(p["y0"] / p["c"]) / p["a"] + 2 * p["c"]
+
+    p = jax.tree.map(jnp.asarray, {"y0": 0.8, "a": 1.2, "c": 0.3, "t0": 0.2})
+    value, gradient = jit(jax.value_and_grad(lambda p: found(p, GRADIENTS[name]())))(p)
+    expected_value, expected = jax.value_and_grad(exact)(p)
+    assert_allclose(value, expected_value, rtol=1e-6)
+    for key in p:
+        assert_allclose(gradient[key], expected[key], rtol=1e-5, err_msg=key)

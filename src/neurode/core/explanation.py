@@ -20,12 +20,13 @@ def explain(solution: Solution) -> None:
 def explanation(solution: Solution) -> str:
     """What `explain` prints."""
     status = np.asarray(solution.status)
-    total, lost = status.size, int(np.sum(status != Status.SUCCESS))
+    is_failure = (status != Status.SUCCESS) & (status != Status.EVENT)
+    total, lost = status.size, int(np.sum(is_failure))
     if not lost:
         return "the solve succeeded" if status.ndim == 0 else f"all {total} solves succeeded"
     lines = [f"{lost} of {total} solves failed"] if status.ndim else []
     reached, steps = np.asarray(solution.resume.time), np.asarray(solution.stats.num_steps)
-    for value in np.unique(status[status != Status.SUCCESS]):
+    for value in np.unique(status[is_failure]):
         where = np.argwhere(status == value)
         reason = Status(int(value))
         lines.append(f"{reason.name} ({len(where)}): {reason.sentence}")

@@ -90,6 +90,9 @@ class Solution(eqx.Module):
         status: how it ended; compare with `nd.Status`.
         resume: where it left off.
         dense: the dense output, when asked for; call the solution to evaluate it.
+        event_time: when an event ended the solve, NaN if none did; None without `event=`.
+        event_y: the state then, likewise.
+        event_index: which event it was, -1 if none; None without `event=`.
     """
 
     ts: Times
@@ -98,6 +101,9 @@ class Solution(eqx.Module):
     status: jax.Array
     resume: Resume
     dense: DenseOutput | None = None
+    event_time: jax.Array | None = None
+    event_y: State | None = None
+    event_index: jax.Array | None = None
 
     @property
     def steps(self) -> jax.Array:

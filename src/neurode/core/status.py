@@ -14,7 +14,10 @@ class Status(enum.IntEnum):
     STEP_UNDERFLOW = 2
     NON_FINITE = 3
     INVALID_INPUT = 4
+    EVENT = 5
     UNSOLVED_STAGE = 6
+    MAX_JUMPS = 7
+    ZENO = 8
 
     @property
     def sentence(self) -> str:
@@ -39,7 +42,17 @@ _SENTENCES = {
     ),
     Status.NON_FINITE: (
         "f or the state became NaN or infinite; the solution may blow up or f may be undefined "
-        "there: check f near this time, or start with a smaller first_step="
+        "there: check f near this time, whether an event function is NaN or an nd.Interpolation "
+        "ends there (extrapolate=True lets it go on), or start with a smaller first_step="
+    ),
+    Status.EVENT: "an event ended the solve",
+    Status.MAX_JUMPS: (
+        "the budget of jumps was used up before the last time was reached; try a larger max_jumps, "
+        "or give an event a direction= if it fires where it should not"
+    ),
+    Status.ZENO: (
+        "jumps follow each other with no time between them, as the bounces of a ball that comes to "
+        "rest; end the solve before, or let the jump lead away from the event"
     ),
     Status.UNSOLVED_STAGE: (
         "the equations of an implicit step could not be solved, however small the step: f or its "
