@@ -312,6 +312,27 @@ def test_resume_keeps_the_step_size(x64):
     assert abs(int(total) - int(whole.stats.num_steps)) <= 2
 
 
+@pytest.mark.parametrize("solver", [nd.Adams(), nd.BDF(), nd.AdamsMoulton(4)])
+def test_resume_keeps_the_history_of_a_multistep_method(x64, solver):
+    stepsize = nd.ConstantSteps(100) if isinstance(solver, nd.AdamsMoulton) else nd.IController()
+    go = functools.partial(nd.solve, solver=solver, stepsize=stepsize, rtol=1e-8, atol=1e-8)
+    first = go(pendulum, jnp.array([2.0, 0.0]), np.array([0.0, 5.0]))
+    ts = np.array([5.0, 10.0])
+    on, anew = go(pendulum, first.ys[-1], ts, resume=first.resume), go(pendulum, first.ys[-1], ts)
+    assert_allclose(on.ys[-1], anew.ys[-1], atol=1e-6)
+    assert on.stats.num_f_evals < anew.stats.num_f_evals
+
+    def end(y0, goes_on):
+        first = go(pendulum, y0, np.array([0.0, 5.0]))
+        second = go(pendulum, first.ys[-1], ts, resume=first.resume if goes_on else None)
+        return jnp.sum(second.ys[-1] ** 2)
+
+    y0 = jnp.array([2.0, 0.0])
+    assert_allclose(jax.grad(end)(y0, True), jax.grad(end)(y0, False), rtol=1e-4)
+    with pytest.raises(ValueError, match="history of another solver"):
+        nd.solve(pendulum, first.ys[-1], ts, resume=first.resume)
+
+
 def test_resume_in_another_precision_of_time(x64):
     solve = functools.partial(nd.solve, decay, args=(1.0,), solver=nd.Bosh3())
     first = solve(jnp.float32(1.0), [0, 1])

@@ -180,8 +180,11 @@ def read_tolerances(rtol: Any, atol: Any, y0: Any, dtype: Any) -> Tolerance:
     return tolerance
 
 
-def read_resume(resume: Any, dtype: Any) -> Any:
-    """The state of an earlier solve, in the dtype of time."""
+def read_resume(resume: Any, solver: Solver, field: Any, y0: Any, ts: jax.Array) -> Any:
+    """The state of an earlier solve, in the dtypes of this one.
+
+    The history is of use where this solve goes on from there, in the same direction.
+    """
     if resume is None:
         return None
     if not isinstance(resume, Resume):
@@ -189,7 +192,23 @@ def read_resume(resume: Any, dtype: Any) -> Any:
             f"resume must be the .resume of an earlier solution, got {type(resume).__name__}; "
             f"write resume=sol.resume"
         )
-    return tree_map(lambda x: x.astype(dtype) if is_differentiable(x) else x, resume)
+    expected = jax.eval_shape(lambda: solver.memory(solver.start(field, ts[0], y0)))
+    shapes = [jax.tree_util.tree_map(jnp.shape, tree) for tree in (resume.memory, expected)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"resume= holds the history of another solver or another state than "
+            f"{type(solver).__name__}() with this y0: leave it out, to start anew"
+        )
+    as_time = lambda x: x.astype(ts.dtype) if is_differentiable(x) else x  # noqa: E731
+    goes_on = (resume.direction * (ts[-1] - ts[0]) > 0) & (resume.time == ts[0])
+    return Resume(
+        time=as_time(resume.time),
+        direction=as_time(resume.direction),
+        step_size=as_time(resume.step_size),
+        controller_state=tree_map(as_time, resume.controller_state),
+        memory=tree_map(lambda x, like: x.astype(like.dtype), resume.memory, expected),
+        mark=jnp.where(goes_on, resume.mark, 0),
+    )
 
 
 def read_probe(probe: Any) -> jax.Array:

@@ -71,7 +71,8 @@ def solve(
         save: `save(t, y)`, what to store instead of y.
         norm: the norm of the scaled error (a pytree like y0) that is held below 1.
         probe: a zero; its gradient is the number of evaluations of f in the backward pass.
-        resume: `sol.resume` of an earlier solve that ended at ts[0], to keep its step size.
+        resume: `sol.resume` of an earlier solve that ended at ts[0] with y0, to go on with its
+            step size and its solver's history instead of starting anew.
         max_steps: the budget of attempted steps (`ConstantSteps(n)` replaces it by n).
         throw: whether a plain call raises on failure. Under jit, vmap and grad rows after a
             failure are NaN instead and `status` says why. False: never raise, and rows after a
@@ -99,11 +100,11 @@ def solve(
         time, state = ts[0], y0
         field = arguments.hoist_field(f, time, state, args)
     controller = arguments.read_controller(stepsize, ts.dtype)
-    resume = arguments.read_resume(resume, ts.dtype)
     count = controller.count
     settings = Settings(solver, max_steps if count is None else count, dense, throw)
     solver.check(field, y0)
     gradient.check(settings, controller)
+    resume = arguments.read_resume(resume, solver, field, y0, ts)
     inputs = Inputs(
         field=field,
         save=None if save is None else arguments.hoist_save(save, time, state),
@@ -114,6 +115,7 @@ def solve(
         controller=controller,
         first_step=None if resume is None else resume.step_size,
         controller_state=None if resume is None else resume.controller_state,
+        history=None if resume is None else (resume.memory, resume.mark),
         probe=None if probe is None else arguments.read_probe(probe),
     )
     gradient = arguments.as_arrays(gradient, ts.dtype)
@@ -171,8 +173,11 @@ def _solution(settings: Settings, trajectory: Trajectory, ts: jax.Array) -> Solu
         trajectory.num_f_evals,
         trajectory.num_jacobians,
     )
-    resume = Resume(trajectory.t, trajectory.next_step, trajectory.controller_state)
-    resume = jax.lax.stop_gradient(resume)
+    direction = jnp.where(ts[-1] < ts[0], -1, 1).astype(ts.dtype)
+    planned = jax.lax.stop_gradient(
+        (trajectory.t, direction, trajectory.next_step, trajectory.controller_state)
+    )
+    resume = Resume(*planned, trajectory.memory, trajectory.mark)
     dense = _dense_output(trajectory, ts) if settings.dense else None
     return Solution(ts, trajectory.rows, stats, trajectory.status, resume, dense)
 

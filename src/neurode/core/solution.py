@@ -33,13 +33,20 @@ class Resume(eqx.Module):
 
     Attributes:
         time: the last time reached.
+        direction: 1 or -1, of time.
         step_size: the (positive) size planned for the next step.
         controller_state: the step size controller's memory.
+        memory: the solver's: the history of a multistep method; None where there is none. Alone of
+            these it carries derivatives, which `Direct` and `Checkpointed` follow.
+        mark: what the solver chose for the next step (an order, a method).
     """
 
     time: jax.Array
+    direction: jax.Array
     step_size: jax.Array
     controller_state: Any
+    memory: Any
+    mark: jax.Array
 
 
 class DenseOutput(eqx.Module):

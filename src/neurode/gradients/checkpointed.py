@@ -256,6 +256,8 @@ class _Backward:
             "y0": add(done.y, y0),
             "ts": ts_total,
         }
+        if inputs.history is not None:
+            replace["history"] = (done.memory, result.history[1])
         if inputs.probe is not None:
             per_step = evals_per_replayed_step(self.settings, ts.shape[0])
             evals = jnp.where(is_idle, 0, found.num_accepted * per_step + done.evals)
@@ -280,10 +282,8 @@ class _Backward:
         is_success = found.status == Status.SUCCESS
         next_row = jnp.where(is_success, len(ts) - 2, found.rows_done - 1)
         y = add(y, self.cotangent.y)
-        memory = jax.eval_shape(partial(_kept_per_step, self.settings), self.inputs)[1]
-        memory = vary_over(self.axes, tree_map(lambda x: jnp.zeros(x.shape, x.dtype), memory))
         return _Cotangents(
-            y=y, memory=memory, evals=jnp.zeros((), jnp.int32), shift=zero, ends=Ends(zero, zero),
+            y=y, memory=self.cotangent.memory, evals=jnp.zeros((), jnp.int32), shift=zero, ends=Ends(zero, zero),
             field=zeros, save=save, ts=ts_zero, next_row=next_row,
         )  # fmt: skip
 

@@ -51,6 +51,7 @@ class Inputs(NamedTuple):
     controller: StepController
     first_step: Any
     controller_state: Any
+    history: Any
     probe: Any
 
 
@@ -80,6 +81,7 @@ def make_problem(settings: Settings, inputs: Inputs) -> Problem:
         save=inputs.save,
         first_step=inputs.first_step,
         controller_state=inputs.controller_state,
+        history=inputs.history,
     )
 
 

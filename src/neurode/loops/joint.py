@@ -89,7 +89,10 @@ class Loop:
         if problem.skip_empty:
             is_empty = (self.span == 0) & (status == RUNNING)
             status = jnp.where(is_empty, Status.SUCCESS, status)
-        solver_state = problem.solver.start(problem.field, self.t0, y0)
+        if problem.history is None:
+            solver_state = problem.solver.start(problem.field, self.t0, y0)
+        else:
+            solver_state = problem.solver.recall(problem.field, self.t0, y0, *problem.history)
         controller_state = problem.controller_state
         if controller_state is None:
             controller_state = problem.controller.start(ts.dtype)
@@ -361,6 +364,8 @@ class Loop:
             else carry.jacobians,
             next_step=carry.h,
             controller_state=carry.controller_state,
+            memory=problem.solver.memory(carry.solver_state),
+            mark=jnp.asarray(problem.solver.mark(carry.solver_state), jnp.int32),
             log=carry.log,
             tape=carry.tape,
             interpolants=carry.interpolants,

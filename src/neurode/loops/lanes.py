@@ -330,6 +330,8 @@ class LaneEngine:
             num_jacobians=jnp.zeros_like(carry.num_steps),  # explicit solvers only
             next_step=carry.h,
             controller_state=lanes_first(carry.controller_state),
+            memory=None,  # one-step solvers only
+            mark=jnp.zeros_like(carry.num_steps),
             log=None,
             tape=None,
             interpolants=None,

@@ -26,6 +26,7 @@ class Problem:
         save: save(t, y) is what a row holds; None for the state itself.
         first_step: a (positive) step size to start with, or None.
         controller_state: to go on from an earlier solve, or None.
+        history: likewise, the solver's (memory, mark), or None.
         skip_empty: take no step when the interval has length zero. (Otherwise one empty step is
             taken, which gives the save times their derivatives.)
         controlled: the part of a state (or of an error) that the step size depends on; the rest
@@ -43,6 +44,7 @@ class Problem:
     save: Callable[[Scalar, State], Any] | None = None
     first_step: Scalar | None = None
     controller_state: Any = None
+    history: Any = None
     skip_empty: bool = False
     controlled: Callable[[State], Any] = lambda state: state
 
@@ -120,6 +122,10 @@ class Trajectory(NamedTuple):
     num_jacobians: jax.Array
     next_step: Scalar
     controller_state: Any
+    memory: Any
+    """What the solver needs to go on (`Solver.memory`)."""
+    mark: jax.Array
+    """What it chose for the next step (`Solver.mark`)."""
     log: Any
     """Array [max_steps + 1, 6] of entries and a spare one, or None."""
     tape: Any
