@@ -283,8 +283,8 @@ class _Backward:
         next_row = jnp.where(is_success, len(ts) - 2, found.rows_done - 1)
         y = add(y, self.cotangent.y)
         return _Cotangents(
-            y=y, memory=self.cotangent.memory, evals=jnp.zeros((), jnp.int32), shift=zero, ends=Ends(zero, zero),
-            field=zeros, save=save, ts=ts_zero, next_row=next_row,
+            y=y, memory=self.cotangent.memory, evals=jnp.zeros((), jnp.int32), shift=zero,
+            ends=Ends(zero, zero), field=zeros, save=save, ts=ts_zero, next_row=next_row,
         )  # fmt: skip
 
     def retake(self, index: jax.Array, entry: Entry, kept: tuple) -> tuple:
