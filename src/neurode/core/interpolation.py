@@ -1,5 +1,6 @@
 """Measured inputs as functions of time: `Interpolation`."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -65,16 +66,11 @@ class Interpolation(eqx.Module):
 
     def __call__(self, t: ArrayLike) -> Any:
         """The values at a time, or at an array of times: leaves with the axes of t in front."""
-        place = self._place(t)
-        found = self._curve(place, 0)
-        return tree_map(lambda x: jnp.where(_under(place.is_known, x), x, jnp.nan), found)
+        return _evaluate(self, t, 0)
 
     def derivative(self, t: ArrayLike) -> Any:
         """du/dt at a time, or at an array of times; from the right where it jumps."""
-        place = self._place(t)
-        found = self._curve(place, 1)
-        found = tree_map(lambda x: jnp.where(_under(place.is_inside, x), x, 0), found)
-        return tree_map(lambda x: jnp.where(_under(place.is_known, x), x, jnp.nan), found)
+        return _evaluate(self, t, 1)
 
     @property
     def stops(self) -> dict[str, jax.Array]:
@@ -132,6 +128,19 @@ class _Place(NamedTuple):
     """Whether there are data on both sides."""
     is_past: jax.Array
     """Whether it lies after all of them."""
+
+
+@partial(jax.jit, static_argnames="order")
+def _evaluate(u: Interpolation, t: ArrayLike, order: int) -> Any:
+    """The input, or its derivative: 0 where the ends are held, NaN where it is not known."""
+    place = u._place(t)
+
+    def leaf(x):
+        if order:
+            x = jnp.where(_under(place.is_inside, x), x, 0)
+        return jnp.where(_under(place.is_known, x), x, jnp.nan)
+
+    return tree_map(leaf, u._curve(place, order))
 
 
 def check_inputs(tree: Any, ts: jax.Array) -> None:
@@ -201,6 +210,7 @@ def _read_values(path: str, values: Any, times: jax.Array) -> jax.Array:
     return values
 
 
+@partial(jax.jit, static_argnames="kind")
 def _fill(times: jax.Array, x: jax.Array, kind: str) -> tuple[jax.Array, Any]:
     """The values with their gaps filled as the kind asks, and the slopes of a cubic."""
     n = times.shape[0]

@@ -45,14 +45,17 @@ _SENTENCES = {
         "there: check f near this time, whether an event function is NaN or an nd.Interpolation "
         "ends there (extrapolate=True lets it go on), or start with a smaller first_step="
     ),
-    Status.EVENT: "an event ended the solve",
+    Status.EVENT: (
+        "an event ended the solve, as it must; sol.event_time, sol.event_y and sol.event_index say "
+        "when, where and which"
+    ),
     Status.MAX_JUMPS: (
         "the budget of jumps was used up before the last time was reached; try a larger max_jumps, "
         "or give an event a direction= if it fires where it should not"
     ),
     Status.ZENO: (
         "jumps follow each other with no time between them, as the bounces of a ball that comes to "
-        "rest; end the solve before, or let the jump lead away from the event"
+        "rest; try to end the solve before, or let the jump lead away from the event"
     ),
     Status.UNSOLVED_STAGE: (
         "the equations of an implicit step could not be solved, however small the step: f or its "
