@@ -96,6 +96,7 @@ class ODENetClassifier(ClassifierMixin, SupervisedODENet):
         y: Any,
         sample_weight: Any = None,
         *,
+        names: Sequence[str] | None = None,
         run: str | Path | None = None,
         resume: bool = True,
     ) -> "ODENetClassifier":
@@ -105,6 +106,7 @@ class ODENetClassifier(ClassifierMixin, SupervisedODENet):
             X: a table [n, d] (an array or a pandas frame), or images.
             y: labels [n] of any type.
             sample_weight: [n], or None.
+            names: the d columns; None takes a frame's, or x0, x1, ….
             run: a folder for checkpoints, which Ctrl-C saves and the same call goes on with.
             resume: False starts anew in that folder.
 
@@ -119,7 +121,7 @@ class ODENetClassifier(ClassifierMixin, SupervisedODENet):
         """
         began = time.monotonic()
         check_supervised_settings(self)
-        x, labels = read_training(self, X, y, numeric=False)
+        x, labels = read_training(self, X, y, names, numeric=False)
         weights = read_weights(sample_weight, x)
         classes, codes = encode_labels(labels, weights)
         weights = weights * _weigh_classes(self.class_weight, classes, codes)

@@ -1,6 +1,7 @@
 """`ODENetRegressor`: an ODE as the hidden layers of a regression, for tables and images."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class ODENetRegressor(RegressorMixin, SupervisedODENet):
         y: Any,
         sample_weight: Any = None,
         *,
+        names: Sequence[str] | None = None,
         run: str | Path | None = None,
         resume: bool = True,
     ) -> "ODENetRegressor":
@@ -36,6 +38,7 @@ class ODENetRegressor(RegressorMixin, SupervisedODENet):
             X: a table [n, d] (an array or a pandas frame), or images.
             y: targets [n] or [n, k].
             sample_weight: [n], or None.
+            names: the d columns; None takes a frame's, or x0, x1, ….
             run: a folder for checkpoints, which Ctrl-C saves and the same call goes on with.
             resume: False starts anew in that folder.
 
@@ -50,7 +53,7 @@ class ODENetRegressor(RegressorMixin, SupervisedODENet):
         """
         began = time.monotonic()
         check_supervised_settings(self)
-        x, y = read_training(self, X, y, numeric=True)
+        x, y = read_training(self, X, y, names, numeric=True)
         weights = read_weights(sample_weight, x)
         used = weights > 0
         x, y, weights = x[used], np.asarray(y, np.float64)[used], weights[used]

@@ -1,6 +1,7 @@
 """Examples with targets, as users hand them over: tables or images, any labels, weights."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,13 +68,16 @@ def read_examples(estimator: Any, X: Any) -> np.ndarray:
     return x
 
 
-def read_training(estimator: Any, X: Any, y: Any, *, numeric: bool) -> tuple[np.ndarray, Any]:
+def read_training(
+    estimator: Any, X: Any, y: Any, names: Sequence[str] | None, *, numeric: bool
+) -> tuple[np.ndarray, Any]:
     """Examples and targets to fit; notes on the estimator what scikit-learn wants noted there.
 
     Args:
         estimator: it gets n_features_in_, feature_names_in_, names_, shape_ and pixels_.
         X: as in `read_examples`.
         y: targets, [n] or [n, k].
+        names: the columns of a table, or None.
         numeric: whether targets are numbers, and may have columns.
 
     Returns:
@@ -86,8 +90,7 @@ def read_training(estimator: Any, X: Any, y: Any, *, numeric: bool) -> tuple[np.
     is_images = estimator.shape is not None or np.ndim(X) > 2
     if not is_images:
         x, y = _validate(estimator, X, y, reset=True, y_numeric=numeric, multi_output=numeric)
-        own = getattr(estimator, "feature_names_in_", None)
-        estimator.names_ = tuple(own if own is not None else (f"x{i}" for i in range(x.shape[1])))
+        estimator.names_ = _name_columns(estimator, names, x.shape[1])
         _check_finite(x, estimator.names_)
         estimator.shape_ = x.shape[1:]
         return x, y
@@ -162,6 +165,14 @@ def _validate_targets(estimator: Any, x: np.ndarray, y: Any, numeric: bool) -> A
     stand_in = np.zeros((len(x), 1))
     _, y = _validate(estimator, stand_in, y, reset=True, y_numeric=numeric, multi_output=numeric)
     return y
+
+
+def _name_columns(estimator: Any, names: Sequence[str] | None, d: int) -> tuple[str, ...]:
+    own = getattr(estimator, "feature_names_in_", None)
+    chosen = names if names is not None else own
+    if chosen is not None and len(chosen) != d:
+        raise DataError(f"{d} columns but {len(chosen)} names ({list_names(chosen)})")
+    return tuple(str(x) for x in (chosen if chosen is not None else (f"x{i}" for i in range(d))))
 
 
 def _check_finite(x: np.ndarray, names: tuple[str, ...]) -> None:

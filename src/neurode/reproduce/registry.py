@@ -45,6 +45,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         "about 6 minutes per epoch; --quick 2 minutes",
         needs_data=True,
     ),
+    "anode": Experiment(
+        "neurode.reproduce.anode",
+        "Maps that are no homeomorphisms: plain, augmented and composed ODE-Nets",
+        "about 8 minutes; --quick 1 minute",
+    ),
     "fig4": Experiment(
         "neurode.reproduce.fig4_density_matching",
         "Figure 4: planar flows, discrete and continuous, matched to known densities",
