@@ -14,18 +14,21 @@ SETTINGS = {
     "steps": 2,
 }
 BOTH = (
-    "check_do_not_raise_errors_in_init_or_set_param",
     "check_estimator_cloneable",
     "check_no_attributes_set_in_init",
     "check_parameters_default_constructible",
+    "check_get_params_invariance",
+    "check_set_params",
     "check_estimators_unfitted",
-    "check_estimators_nan_inf",
+    "check_estimators_empty_data_messages",
     "check_complex_data",
     "check_n_features_in_after_fitting",
-    "check_dict_unchanged",
-    "check_estimators_pickle",
 )
-CLASSIFIER = ("check_classifiers_regression_target", "check_classifiers_one_label")
+CLASSIFIER = (
+    "check_classifiers_regression_target",
+    "check_classifiers_one_label",
+    "check_classifiers_one_label_sample_weights",
+)
 REGRESSOR = ("check_supervised_y_no_nan",)
 
 

@@ -155,7 +155,8 @@ class ODENetClassifier(ClassifierMixin, SupervisedODENet):
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each example, [n]; see `predict_proba`."""
-        return self.classes_[self._predict_rows(X).outputs.argmax(axis=1)]
+        outputs = self._predict_rows(X).outputs
+        return self.classes_[outputs.argmax(axis=1)]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of labels that are predicted right.

@@ -109,7 +109,6 @@ def encode_labels(y: Any, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         DataError: there is only one class, or labels that cannot be told apart.
         ValueError: they are numbers on a continuous scale.
     """
-    check_classification_targets(y)
     try:
         classes, codes = np.unique(y, return_inverse=True)
     except TypeError:
@@ -118,6 +117,7 @@ def encode_labels(y: Any, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             f"the labels are of several types ({', '.join(kinds)}) and have no order: make them "
             "all text or all numbers"
         ) from None
+    check_classification_targets(y)
     if len(np.unique(codes[weights > 0])) < 2:
         raise DataError(
             f"y holds one class only ({quote(classes[0])}): a classifier needs at least 2 classes"
@@ -129,13 +129,12 @@ def read_weights(sample_weight: Any, x: np.ndarray) -> np.ndarray:
     """Weights of the examples in double precision, ones if there are none given.
 
     Raises:
-        DataError: they are negative, or all zero.
+        DataError: they are negative.
+        ValueError: they are of another length, not finite, or all zero.
     """
     weights = _check_sample_weight(sample_weight, x, dtype=np.float64)
     if weights.min() < 0:
         raise DataError(f"sample_weight must not be negative, got {weights.min():g}")
-    if not weights.sum() > 0:
-        raise DataError("sample_weight is zero everywhere: nothing is left to learn from")
     return weights
 
 
