@@ -101,9 +101,8 @@ def test_mistakes_are_explained(tmp_path):
 
     refuse("no experiment 'table9'; there are table1", "table9")
     refuse("table1 needs the folder of its data", "table1")
-    refuse("no option 'depth' here; there are model, gradient", "table1", data="x", depth=3)
-    refuse("model must be one of odenet, got 'mlp'", "table1", data="x", model="mlp")
-    refuse("gradient must be one of backsolve, .*got 'x'", "table1", data="x", gradient="x")
+    refuse("no option 'depth' here; there are model, seed", "table1", data="x", depth=3)
+    refuse("model must be one of all, mlp, .*got 'cnn'", "table1", data="x", model="cnn")
     refuse("epochs must be a whole number of at least 1, got 0", "table1", data="x", epochs=0)
     assert not list(tmp_path.iterdir())
     check_choice("a", 1, (1, 2))

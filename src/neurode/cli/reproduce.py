@@ -17,7 +17,11 @@ ListAll = Annotated[
 ]
 Data = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DIR", help="Folder of the data, for those that need it."),
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Folder of the data, or file of weights, for those that need it.",
+    ),
 ]
 Quick = Annotated[
     bool, typer.Option("--quick", help="Minutes instead of hours; the numbers mean little.")
@@ -26,16 +30,19 @@ Run = Annotated[
     Path | None,
     typer.Option("--run", metavar="DIR", help="Run folder. A folder in runs/ if left out."),
 ]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="table1: odenet.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="table1: one row, such as odenet or resnet."),
+]
 Epochs = Annotated[
     int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data.")
 ]
 OwnSeed = Annotated[
     int | None, typer.Option("--seed", metavar="N", min=0, help="Of everything random.")
 ]
-Gradient = Annotated[
+Weights = Annotated[
     str | None,
-    typer.Option("--gradient", metavar="NAME", help="backsolve, checkpointed or direct."),
+    typer.Option("--weights", metavar="FILE", help="fig1, fig3: of table1's odenet."),
 ]
 Results = Annotated[
     Path, typer.Option("--results", metavar="DIR", help="Where NAME/metrics.json … go.")
@@ -52,7 +59,7 @@ def reproduce(
     model: Model = None,
     epochs: Epochs = None,
     seed: OwnSeed = None,
-    gradient: Gradient = None,
+    weights: Weights = None,
     results: Results = Path("results"),
     quiet: Quiet = False,
 ) -> None:
@@ -85,7 +92,7 @@ def reproduce(
             model=model,
             epochs=epochs,
             seed=seed,
-            gradient=gradient,
+            weights=weights,
         )
     if outcome.interrupted:
         raise Interrupted(f"saved in {outcome.folder}; {_AGAIN}")

@@ -8,6 +8,7 @@ from neurode.data.densities import Arcs as Arcs
 from neurode.data.densities import Energy as Energy
 from neurode.data.densities import two_circles as two_circles
 from neurode.data.densities import two_moons as two_moons
+from neurode.data.deskewing import deskew as deskew
 from neurode.data.errors import DataError as DataError
 from neurode.data.labelled import LabelledRows as LabelledRows
 from neurode.data.labelled import read_labelled as read_labelled
@@ -41,6 +42,7 @@ __all__ = [
     "SeriesBatch",
     "Spirals",
     "Table",
+    "deskew",
     "load_mnist",
     "lynx_hare",
     "make_spirals",

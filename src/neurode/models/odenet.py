@@ -127,17 +127,18 @@ def objective(
     """Mean cross-entropy of a batch, for `fit`.
 
     Args:
-        model: an `ODENet`.
+        model: an `ODENet`, or a network that is called alike and returns (logits, None).
         batch: images and the number of each one's class.
         key: not used; the model has no randomness.
         probe: see `ODENet`.
 
     Returns:
-        The loss in nats; "accuracy" (a fraction) and "nfe_forward".
+        The loss in nats; "accuracy" (a fraction) and, of an ODE, "nfe_forward".
     """
     del key
     images, labels = batch
     logits, stats = model(images, probe=probe)
     chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None].astype(int), axis=1)
     accuracy = (logits.argmax(1) == labels).mean()
-    return -chosen.mean(), {"accuracy": accuracy, "nfe_forward": stats.num_f_evals}
+    counts = {} if stats is None else {"nfe_forward": stats.num_f_evals}  # of a residual network
+    return -chosen.mean(), {"accuracy": accuracy} | counts

@@ -42,8 +42,18 @@ EXPERIMENTS: dict[str, Experiment] = {
     "table1": Experiment(
         "neurode.reproduce.table1_mnist",
         "Table 1: test error on MNIST, parameters and cost",
-        "about 6 minutes per epoch; --quick 2 minutes",
+        "minutes per epoch and row; --quick 2 minutes a row",
         needs_data=True,
+    ),
+    "fig1": Experiment(
+        "neurode.reproduce.fig1_euler",
+        "Figure 1: a residual network as Euler steps of the same trained field",
+        "about 5 minutes; --quick 1 minute",
+    ),
+    "fig3": Experiment(
+        "neurode.reproduce.fig3_statistics",
+        "Figure 3: error, time and evaluations of a trained ODE-Net over tolerances",
+        "about 8 minutes; --quick 2 minutes",
     ),
     "anode": Experiment(
         "neurode.reproduce.anode",
