@@ -28,7 +28,8 @@ def test_every_experiment_keeps_the_contract(name):
     module = importlib.import_module(EXPERIMENTS[name].module)
     known = {field.name for field in fields(module.Config)}
     assert set(module.QUICK) <= known
-    assert module.name_run(module.Config()) != module.name_run(module.Config(seed=5))
+    same = module.name_run(module.Config()) == module.name_run(module.Config(seed=5))
+    assert same == (name == "table1")  # which has a folder for each seed in its run folder
     assert callable(module.run)
     rows = read_paper(name)
     assert len({(row.row, row.metric) for row in rows}) == len(rows)

@@ -7,6 +7,8 @@ from neurode.demo.learning import average_history
 from neurode.demo.section import SectionResult
 from neurode.report import Curve, Frame, Page, Panel, draw_frames, draw_panels, format_number
 
+_DRAWN = 400  # images in the picture of the features
+
 
 def present(found: Digits) -> SectionResult:
     """Put the findings into words, figures and numbers.
@@ -138,10 +140,16 @@ def _write_dial(page: Page, found: Digits) -> None:
 
 
 def _write_features(page: Page, found: Digits) -> None:
-    frames = [Frame(points=points, groups=found.labels) for points in found.features]
+    labels = found.labels[:_DRAWN]
+    frames = [Frame(points=points[:_DRAWN], groups=labels) for points in found.features]
+    half = 1.05 * float(np.quantile(np.abs(found.features), 0.995))
     page.section("Features over depth").figure(
-        draw_frames([frames], titles=[f"depth {d:g}" for d in found.depths]),
+        draw_frames(
+            [frames],
+            titles=[f"depth {d:g}" for d in found.depths],
+            limits=(-half, half, -half, half),
+        ),
         "digits_features",
-        f"The states of the {len(found.labels)} held-out images, a colour for each digit, on their "
+        f"The states of {len(labels)} held-out images, a colour for each digit, on their "
         "way from the first layer to the head: in the plane in which they spread most at the end.",
     )
