@@ -13,8 +13,8 @@ import pytest
 import neurode as nd
 from neurode.data import MNIST
 from neurode.reproduce import run_experiment, table1_mnist, table1_models
-from neurode.reproduce.table1_mnist import Config, CroppedDigits, evaluate, make_optimizer
 from neurode.reproduce.table1_measures import measure_costs
+from neurode.reproduce.table1_mnist import Config, CroppedDigits, evaluate, make_optimizer
 from neurode.reproduce.table1_outcomes import read_outcomes
 from neurode.training import ConfigMismatch
 

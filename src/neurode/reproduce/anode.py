@@ -255,10 +255,10 @@ def draw_losses(found: dict[tuple[str, str], list[Trained]]) -> Any:
 
 
 def draw_flows(config: Config, found: dict[tuple[str, str], list[Trained]]) -> Any:
-    """Where points are at five depths of each trained flow; blue goes to -1, orange to 1.
+    """Where points are at five depths of each trained flow; blue goes to -1, red to 1.
 
-    States of one dimension are drawn against a random height, those of more than two along the
-    two directions in which they spread most at depth 1.
+    States of one dimension are drawn against a random height, others along the two directions in
+    which they spread most; every row has its own scale.
     """
     rows, labels = [], []
     for problem in PROBLEMS:
@@ -277,7 +277,7 @@ def draw_flows(config: Config, found: dict[tuple[str, str], list[Trained]]) -> A
             )
             labels.append(f"{problem}\n{net}")
     titles = [f"depth {_DEPTHS[i]:g}" for i in (0, 5, 10, 15, 20)]
-    return draw_frames(rows, titles=titles, labels=labels)
+    return draw_frames(rows, titles=titles, labels=labels, limits=(-1.1, 1.1, -1.1, 1.1))
 
 
 @eqx.filter_jit
@@ -286,12 +286,13 @@ def _follow(model: TabularODENet, x: Array) -> Array:
 
 
 def flatten_states(states: np.ndarray) -> np.ndarray:
-    """States [m, n, d] in the plane, [m, n, 2], by the same projection at all depths."""
+    """States [m, n, d] in the plane, [m, n, 2] within [-1, 1]: one projection for all depths."""
     if states.shape[2] == 1:
         height = np.random.default_rng(0).uniform(-1, 1, states.shape[1])
-        return np.stack([states[..., 0], np.broadcast_to(height, states.shape[:2])], axis=-1)
-    last = states[-1] - states[-1].mean(axis=0)
-    axes = np.linalg.svd(last, full_matrices=False)[2][:2]
-    if states.shape[2] == 2:
-        axes = np.eye(2)
-    return (states - states[-1].mean(axis=0)) @ axes.T
+        flat = (states / np.abs(states).max())[..., 0]
+        return np.stack([flat, np.broadcast_to(height, flat.shape)], axis=-1)
+    every = states.reshape(-1, states.shape[2])
+    middle = every.mean(axis=0)
+    axes = np.linalg.svd(every - middle, full_matrices=False)[2][:2]
+    flat = (states - middle) @ axes.T
+    return flat / np.abs(flat).max()

@@ -105,13 +105,13 @@ def trace_paths(model: ODENet, images: np.ndarray, n: int) -> dict[str, Any]:
         images: [k, h, w].
         n: Euler steps.
     """
-    z = jax.jit(model.lift)(jnp.asarray(images))
+    z = eqx.filter_jit(model.lift)(jnp.asarray(images))
     field, block = eqx.filter_jit(model.block.field), model.block
     stepped = [z]
     for i in range(n):
         stepped.append(stepped[-1] + field(jnp.asarray(i / n, z.dtype), stepped[-1]) / n)
     options = {"solver": block.solver, "rtol": block.rtol, "atol": block.atol}
-    solution = solve(field, z, jnp.array([0.0, 1.0]), dense=True, **options)
+    solution = solve(block.field, z, jnp.array([0.0, 1.0]), dense=True, **options)
     accepted = np.asarray(solution.steps)[: int(solution.stats.num_accepted) + 1]
     nodes = np.unique(np.asarray(block.solver.tableau.c, float))  # pyright: ignore
     evaluated = np.unique(
@@ -128,6 +128,7 @@ def trace_paths(model: ODENet, images: np.ndarray, n: int) -> dict[str, Any]:
 
     return {
         "euler": (np.linspace(0, 1, n + 1), feature(np.stack(stepped))),
+        "blocks": (np.arange(n) / n, feature(np.stack(stepped[:-1]))),
         "smooth": (depths, feature(smooth)),
         "evaluated": (evaluated, feature(at)),
     }
@@ -155,13 +156,12 @@ def draw(trained: Trained, values: dict[tuple[str, str], Value]) -> Any:
             [Curve(COUNTS, numbers(metric), "Euler steps", "second")],
             [Points([solved[0]], [solved[1]], "adaptive solve", "model")],
             x_label="evaluations of f",
-            log_x=True,
             log_y=log_y,
         )
 
     return draw_panels(
         [
-            panel(f"{_DRAWN_STEPS} residual blocks: Euler's method", "euler", "euler", "second"),
+            panel(f"{_DRAWN_STEPS} residual blocks: Euler's method", "euler", "blocks", "second"),
             panel("the ODE, solved", "smooth", "evaluated", "model"),
             compare("difference of the logits", "difference", True),
             compare("accuracy (%)", "accuracy", False),

@@ -57,7 +57,7 @@ def time_best(run: Callable[[], Any]) -> float:
 
 def _share_inside(model: ODENet, batch: Any, gradient: Any) -> float:
     """The share of a training step spent on f forwards and on f with its vjp backwards."""
-    x = jax.jit(model.lift)(batch[0])
+    x = eqx.filter_jit(model.lift)(batch[0])
     (_, metrics), nfe_backward = gradient(model, batch)[0], gradient(model, batch)[1][1]
     forward = time_best(lambda: _evaluate(model.block.field, x)) / _CALLS
     backward = time_best(lambda: _pull_back(model.block.field, x)) / _CALLS

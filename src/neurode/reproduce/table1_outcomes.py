@@ -17,6 +17,7 @@ from neurode.training import FitResult
 
 OUTCOME = "outcome.json"
 _POINTS = 200  # of a learning curve
+HEADLINES = ("odenet", "resnet")  # whose weights are kept with the results
 _VARIED = ("model", "seed")  # what may differ between the rows of one table
 
 
@@ -122,6 +123,11 @@ def collect(config: Any, folder: Path) -> Findings:
             f"images per second in training: {speed} ({config.epochs} epochs)",
             *([f"not run yet: {', '.join(missing)}"] if missing else []),
         ),
+        files={
+            f"weights-{model}.safetensors": folder / f"{model}-seed{seeds[0]}/model.safetensors"
+            for model in HEADLINES
+            if (seeds := [o["config"]["seed"] for o in found.get(MODELS[model].name, ())])
+        },
     )
 
 
