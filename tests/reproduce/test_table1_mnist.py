@@ -12,7 +12,8 @@ import pytest
 
 import neurode as nd
 from neurode.data import MNIST
-from neurode.reproduce import run_experiment, table1_mnist, table1_models
+from neurode.reproduce import check_experiment, run_experiment, table1_mnist, table1_models
+from neurode.reproduce.experiment import Checked, ExperimentError
 from neurode.reproduce.table1_measures import measure_costs
 from neurode.reproduce.table1_mnist import Config, CroppedDigits, evaluate, make_optimizer
 from neurode.reproduce.table1_outcomes import read_outcomes
@@ -141,6 +142,21 @@ def test_interrupted_and_resumed_is_the_same_bit_for_bit(finished, tmp_path, mon
     assert not start(tmp_path).interrupted
     weights = [folder / "run/odenet-seed0/model.safetensors" for folder in (finished[0], tmp_path)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_weights_are_evaluated_once_more(finished, monkeypatch):
+    folder, outcome = finished
+    [row] = [r for r in outcome.rows if (r.row, r.metric) == ("ODE-Net", "test_error")]
+    found = check_experiment("table1", data=make_digits(), results=folder / "results")
+    assert found.startswith(f"ODE-Net, test_error: {row.ours:.4g} recorded, {row.ours:.4g} now")
+    with pytest.raises(ExperimentError, match="holds no weights"):
+        check_experiment("table1", data=make_digits(), results=folder / "nowhere")
+    off = [Checked("ODE-Net", "test_error", 0.40, 0.41), Checked("ResNet", "test_error", 1.0, 1.0)]
+    monkeypatch.setattr(table1_mnist, "check", lambda *args: off)
+    with pytest.raises(ExperimentError, match="what was recorded: ODE-Net, test_error: 0.4 recor"):
+        check_experiment("table1", data=make_digits(), results=folder / "results")
+    with pytest.raises(ExperimentError, match="keeps no weights"):
+        check_experiment("anode")
 
 
 def test_another_configuration_is_refused(finished):

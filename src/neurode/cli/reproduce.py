@@ -44,6 +44,9 @@ Weights = Annotated[
     str | None,
     typer.Option("--weights", metavar="FILE", help="fig1, fig3: of table1's odenet."),
 ]
+Check = Annotated[
+    bool, typer.Option("--check", help="Only evaluate the weights in --results once more.")
+]
 Results = Annotated[
     Path, typer.Option("--results", metavar="DIR", help="Where NAME/metrics.json … go.")
 ]
@@ -60,6 +63,7 @@ def reproduce(
     epochs: Epochs = None,
     seed: OwnSeed = None,
     weights: Weights = None,
+    check: Check = False,
     results: Results = Path("results"),
     quiet: Quiet = False,
 ) -> None:
@@ -73,13 +77,16 @@ def reproduce(
       neurode reproduce --list
       neurode reproduce table1 --data mnist/ --model odenet --epochs 1
     """
-    from neurode.reproduce import run_experiment
+    from neurode.reproduce import check_experiment, run_experiment
 
     if list_all:
         print(list_experiments())
         return
     if name is None:
         raise Mistake("which experiment? `neurode reproduce --list` names them")
+    if check:
+        print(check_experiment(name, data=data, results=results))
+        return
     with interruptible(_AGAIN):
         outcome = run_experiment(
             name,

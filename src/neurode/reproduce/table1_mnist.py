@@ -14,11 +14,18 @@ from jaxtyping import Array, Int
 
 from neurode.data import MNIST, ArrayBatches, deskew, load_mnist, random_crop, scale_pixels
 from neurode.models import odenet
-from neurode.reproduce.experiment import Findings, check_choice, check_whole
+from neurode.reproduce.experiment import (
+    Checked,
+    ExperimentError,
+    Findings,
+    check_choice,
+    check_whole,
+    make_config,
+)
 from neurode.reproduce.table1_measures import measure_costs
 from neurode.reproduce.table1_models import MODELS, make_model
 from neurode.reproduce.table1_outcomes import collect, write_outcome
-from neurode.store import save
+from neurode.store import load, read_metadata, save
 from neurode.training import FitResult, fit
 
 ALL = "all"
@@ -134,10 +141,40 @@ def train(
         progress=progress,
     )
     if not result.interrupted:
-        save(folder / "model.safetensors", result.model, {"config": described})
+        error = float(result.history["evaluation/test_error"][-1])
+        facts = {"config": described, "row": row.name, "test_error": error}
+        save(folder / "model.safetensors", result.model, facts)
         costs = measure_costs(result.model, *jax.device_get(batches(jnp.asarray(0))))
         write_outcome(folder, config, row.name, result, batches.steps_per_epoch, costs)
     return result
+
+
+def check(folder: Path, data: Any) -> list[Checked]:
+    """Test the weights that lie with the results once more.
+
+    Args:
+        folder: results/table1.
+        data: the folder with MNIST's four files, or an `MNIST`.
+
+    Raises:
+        ExperimentError: there are no weights.
+        ArchiveError, DataError: files are damaged.
+    """
+    mnist = data if isinstance(data, MNIST) else load_mnist(data)
+    found = []
+    for path in sorted(folder.glob("weights-*.safetensors")):
+        facts = read_metadata(path)
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["config"].items()}
+        config = make_config(Config, given)
+        pixels = mnist.test_images.shape[1]
+        net, _ = load(path, make_model(config, config.model, jax.random.key(0), pixels=pixels))
+        images = mnist.test_images[: config.test_images]
+        labels = mnist.test_labels[: config.test_images]
+        now = evaluate(net, images, labels, config.test_batch)["test_error"]
+        found.append(Checked(facts["row"], "test_error", facts["test_error"], now))
+    if not found:
+        raise ExperimentError(f"{folder} holds no weights-*.safetensors to check")
+    return found
 
 
 class CroppedDigits(eqx.Module):
