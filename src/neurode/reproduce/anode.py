@@ -258,7 +258,7 @@ def draw_flows(config: Config, found: dict[tuple[str, str], list[Trained]]) -> A
     """Where points are at five depths of each trained flow; blue goes to -1, red to 1.
 
     States of one dimension are drawn against a random height, others along the two directions in
-    which they spread most; every row has its own scale.
+    which they spread most; every picture has its own scale.
     """
     rows, labels = [], []
     for problem in PROBLEMS:
@@ -286,13 +286,12 @@ def _follow(model: TabularODENet, x: Array) -> Array:
 
 
 def flatten_states(states: np.ndarray) -> np.ndarray:
-    """States [m, n, d] in the plane, [m, n, 2] within [-1, 1]: one projection for all depths."""
+    """States [m, n, d] in the plane, [m, n, 2]: one projection, but each depth on its own scale."""
+    centred = states - states.mean(axis=1, keepdims=True)
+    scaled = centred / np.abs(centred).max(axis=(1, 2), keepdims=True)
     if states.shape[2] == 1:
         height = np.random.default_rng(0).uniform(-1, 1, states.shape[1])
-        flat = (states / np.abs(states).max())[..., 0]
-        return np.stack([flat, np.broadcast_to(height, flat.shape)], axis=-1)
-    every = states.reshape(-1, states.shape[2])
-    middle = every.mean(axis=0)
-    axes = np.linalg.svd(every - middle, full_matrices=False)[2][:2]
-    flat = (states - middle) @ axes.T
-    return flat / np.abs(flat).max()
+        return np.stack([scaled[..., 0], np.broadcast_to(height, scaled.shape[:2])], axis=-1)
+    axes = np.linalg.svd(scaled.reshape(-1, states.shape[2]), full_matrices=False)[2][:2]
+    flat = scaled @ axes.T
+    return flat / np.abs(flat).max(axis=(1, 2), keepdims=True)
