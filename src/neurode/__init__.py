@@ -48,7 +48,15 @@ from .solvers import (
 from .stepping import ConstantSteps, IController, PIController, PIDController, StepTo
 
 if TYPE_CHECKING:
-    from .estimators import ContinuousFlow, DensitySampler, LatentODE, NeuralODE, load
+    from .estimators import (
+        ContinuousFlow,
+        DensitySampler,
+        LatentODE,
+        NeuralODE,
+        ODENetClassifier,
+        ODENetRegressor,
+        load,
+    )
 
 __version__ = "0.1.0"
 
@@ -58,6 +66,8 @@ _ON_FIRST_USE = {
     "DensitySampler": "estimators",
     "LatentODE": "estimators",
     "NeuralODE": "estimators",
+    "ODENetClassifier": "estimators",
+    "ODENetRegressor": "estimators",
     "load": "estimators",
 }
 
@@ -113,6 +123,8 @@ __all__ = [
     "MatrixFree",
     "Midpoint",
     "NeuralODE",
+    "ODENetClassifier",
+    "ODENetRegressor",
     "PIController",
     "PIDController",
     "Ralston",

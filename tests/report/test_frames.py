@@ -35,3 +35,12 @@ def test_no_grid(rows):
 def test_a_density_of_the_wrong_shape():
     with pytest.raises(ValueError, match="expected"):
         DensityMap(SIDE, SIDE[:5], np.zeros((8, 5)))
+
+
+def test_groups_have_colours_of_their_own():
+    points = np.random.default_rng(0).random((30, 2))
+    figure = draw_frames([[Frame(points=points, groups=np.arange(30) % 3)]])
+    [ax] = figure.axes
+    assert len(ax.lines) == 3
+    assert len({line.get_markerfacecolor() for line in ax.lines}) == 3
+    assert sum(len(line.get_xdata()) for line in ax.lines) == 30

@@ -12,11 +12,15 @@ import pytest
 
 import neurode as nd
 from neurode.data import MNIST
-from neurode.reproduce import run_experiment, table1_mnist
+from neurode.reproduce import check_experiment, run_experiment, table1_mnist, table1_models
+from neurode.reproduce.experiment import Checked, ExperimentError
+from neurode.reproduce.table1_measures import measure_costs
 from neurode.reproduce.table1_mnist import Config, CroppedDigits, evaluate, make_optimizer
+from neurode.reproduce.table1_outcomes import read_outcomes
 from neurode.training import ConfigMismatch
 
 OPTIONS = {
+    "model": "odenet",
     "epochs": 2,
     "batch_size": 8,
     "channels": 4,
@@ -39,7 +43,8 @@ def make_digits():
 def few_stages():
     """Two stages instead of seven: the program compiles in a third of the time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table1_mnist, "Dopri5", nd.HeunEuler)
+        patch.setattr(table1_models, "Dopri5", nd.HeunEuler)
+        patch.setattr(table1_mnist, "measure_costs", lambda *args: {})  # compiles as much again
         yield
 
 
@@ -61,6 +66,11 @@ def finished(tmp_path_factory):
     return folder, start(folder)
 
 
+def numbers(metrics, row):
+    rows = [r for r in metrics["rows"] if r["row"] == row and r["ours"] is not None]
+    return {r["metric"]: r["ours"] for r in rows}
+
+
 def test_results(finished):
     folder, outcome = finished
     assert not outcome.interrupted
@@ -70,11 +80,7 @@ def test_results(finished):
     assert metrics["complete"] is False  # one row of nine
     assert metrics["seeds"] == [0]
     assert metrics["config"]["epochs"] == 2
-    ours = {
-        row["metric"]: row["ours"]
-        for row in metrics["rows"]
-        if row["row"] == "ODE-Net" and row["ours"] is not None
-    }
+    ours = numbers(metrics, "ODE-Net")
     assert set(ours) == {
         "test_error", "parameters", "seconds_per_epoch", "nfe_forward", "nfe_backward"
     }  # fmt: skip
@@ -85,12 +91,32 @@ def test_results(finished):
     assert all(row["ours"] is None for row in metrics["rows"] if row["row"] != "ODE-Net")
     assert (outcome.results / "figure.png").stat().st_size < 300_000
     assert "0.42%" in outcome.table
-    assert "images per second" in outcome.table
+    assert "images per second in training: ODE-Net" in outcome.table
+    assert "not run yet: MLP, MLP deskewed, ResNet" in outcome.table
+
+
+def test_rows_and_seeds_are_put_together(finished, monkeypatch):
+    folder, _ = finished
+    monkeypatch.setattr(table1_mnist, "measure_costs", measure_costs)
+    first = start(folder, model="mlp")
+    assert numbers({"rows": [r._asdict() for r in first.rows]}, "ODE-Net")["test_error"] >= 0
+    second = start(folder, model="mlp", seed=1)
+    [row] = [r for r in second.rows if (r.row, r.metric) == ("MLP", "test_error")]
+    assert row.n == 2
+    assert row.sd is not None
+    assert "by chance" in row.note
+    ours = numbers({"rows": [r._asdict() for r in second.rows]}, "MLP")
+    assert ours["parameters"] == 100 * 300 + 300 + 300 * 10 + 10
+    assert ours["train_memory_mb"] > 4e-6 * ours["parameters"]
+    assert ours["latency_ms_1"] > 0
+    assert "share_inside_f" not in ours
+    assert not read_outcomes(Config(**OPTIONS | {"test_images": 6}), folder / "run")
+    assert set(read_outcomes(Config(**OPTIONS), folder / "run")) == {"MLP", "ODE-Net"}
 
 
 def test_run_folder(finished):
     folder, outcome = finished
-    text = (folder / "run/metrics.jsonl").read_text()
+    text = (folder / "run/odenet-seed0/metrics.jsonl").read_text()
     records = [json.loads(line) for line in text.splitlines()]
     tests = [record for record in records if record.get("kind") == "evaluation"]
     assert [record["step"] for record in records if "kind" not in record] == [1, 2, 3, 4]
@@ -112,10 +138,25 @@ def test_interrupted_and_resumed_is_the_same_bit_for_bit(finished, tmp_path, mon
     assert outcome.interrupted
     assert outcome.results is None
     assert not (tmp_path / "results").exists()
-    assert not (tmp_path / "run/model.safetensors").exists()
+    assert not (tmp_path / "run/odenet-seed0/model.safetensors").exists()
     assert not start(tmp_path).interrupted
-    weights = [folder / "run/model.safetensors" for folder in (finished[0], tmp_path)]
+    weights = [folder / "run/odenet-seed0/model.safetensors" for folder in (finished[0], tmp_path)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_weights_are_evaluated_once_more(finished, monkeypatch):
+    folder, outcome = finished
+    [row] = [r for r in outcome.rows if (r.row, r.metric) == ("ODE-Net", "test_error")]
+    found = check_experiment("table1", data=make_digits(), results=folder / "results")
+    assert found.startswith(f"ODE-Net, test_error: {row.ours:.4g} recorded, {row.ours:.4g} now")
+    with pytest.raises(ExperimentError, match="holds no weights"):
+        check_experiment("table1", data=make_digits(), results=folder / "nowhere")
+    off = [Checked("ODE-Net", "test_error", 0.40, 0.41), Checked("ResNet", "test_error", 1.0, 1.0)]
+    monkeypatch.setattr(table1_mnist, "check", lambda *args: off)
+    with pytest.raises(ExperimentError, match="what was recorded: ODE-Net, test_error: 0.4 recor"):
+        check_experiment("table1", data=make_digits(), results=folder / "results")
+    with pytest.raises(ExperimentError, match="keeps no weights"):
+        check_experiment("anode")
 
 
 def test_another_configuration_is_refused(finished):

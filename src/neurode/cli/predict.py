@@ -1,4 +1,4 @@
-"""`neurode predict`: the values of a fitted model at any times, as CSV."""
+"""`neurode predict`: a fitted model at any times, or for the rows of a file, as CSV."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurode.cli import options
-from neurode.cli.errors import interruptible
+from neurode.cli.errors import Mistake, interruptible
 from neurode.cli.field import blaming, load_field
 
 if TYPE_CHECKING:
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `neurode fit` wrote.")],
+    data: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DATA]", help="Rows to predict, of a classifier or regressor."),
+    ] = None,
     times: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--times", metavar="TIMES", help="1900:1930, 1900:1930:0.5, 1900,1905.5, or a mix."
         ),
-    ],
+    ] = None,
     start: Annotated[
         str | None,
         typer.Option(
@@ -39,26 +43,26 @@ def predict(
     ] = None,
     field: options.Field = None,
 ) -> None:
-    """Print the values of a fitted model at any times, as CSV.
+    """Print what a fitted model predicts, as CSV.
 
-    Times may lie before, within or beyond the data. Several fitted series are told apart by
-    their id in the first column.
+    Of dynamics: the values at any --times, before, within or beyond the data; several fitted
+    series are told apart by their id in the first column. Of a classifier or a regressor: the
+    target of each row of DATA, and the probability of each label.
 
     \b
     Examples:
+      neurode predict run/ new.csv --out labels.csv
       neurode predict run/ --times 1900:1930:0.5 --out forecast.csv
       neurode predict run/ --times 0:10 --start hare=30,lynx=4
     """
-    import numpy as np
-
     from neurode.estimators import load
 
-    wanted = np.array(options.parse_times(times))
     with interruptible("nothing was written"), blaming(field):
         model = load(run, field=load_field(field))
-        state = options.parse_state(start, model.names_)
-        values = np.asarray(model.predict(wanted, y0=state))
-    text = format_csv(wanted, values, model.names_, read_data_names(run))
+        if hasattr(model, "tune_tolerance"):
+            text = _predict_rows(model, data, read_data_names(run), given=times or start)
+        else:
+            text = _predict_times(model, times, start, read_data_names(run), given=data)
     if out is None:
         sys.stdout.write(text)
         return
@@ -66,6 +70,46 @@ def predict(
 
     write_bytes(out, text.encode())
     print(f"written: {out.resolve()}", file=sys.stderr)
+
+
+def _predict_times(
+    model: Any, times: str | None, start: str | None, names: dict[str, Any], given: Path | None
+) -> str:
+    import numpy as np
+
+    if given is not None or times is None:
+        raise Mistake(
+            f"a {type(model).__name__} predicts at times, not rows of a file: write --times "
+            "1900:1930"
+        )
+    wanted = np.array(options.parse_times(times))
+    state = options.parse_state(start, model.names_)
+    values = np.asarray(model.predict(wanted, y0=state))
+    return format_csv(wanted, values, model.names_, names)
+
+
+def _predict_rows(model: Any, data: Path | None, names: dict[str, Any], given: str | None) -> str:
+    from neurode.data import read_labelled
+
+    if data is None or given:
+        raise Mistake(
+            f"an {type(model).__name__} predicts rows of a file, not times: write neurode predict "
+            "RUN DATA"
+        )
+    if not model.names_:
+        raise Mistake("this model was fitted to images, which no table holds: predict from Python")
+    rows = read_labelled(data, None, model.names_, numeric=False).values
+    header = [names.get("target") or "prediction"]
+    found = model.predict(rows).tolist()
+    columns = [[f"{x:.10g}" if isinstance(x, float) else str(x) for x in found]]
+    if hasattr(model, "classes_"):
+        header += [f"p({label})" for label in model.classes_]
+        columns += [[f"{x:.6g}" for x in column] for column in model.predict_proba(rows).T.tolist()]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(zip(*columns, strict=True))
+    return stream.getvalue()
 
 
 def format_csv(

@@ -17,7 +17,11 @@ ListAll = Annotated[
 ]
 Data = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DIR", help="Folder of the data, for those that need it."),
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Folder of the data, or file of weights, for those that need it.",
+    ),
 ]
 Quick = Annotated[
     bool, typer.Option("--quick", help="Minutes instead of hours; the numbers mean little.")
@@ -26,16 +30,22 @@ Run = Annotated[
     Path | None,
     typer.Option("--run", metavar="DIR", help="Run folder. A folder in runs/ if left out."),
 ]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="table1: odenet.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="table1: one row, such as odenet or resnet."),
+]
 Epochs = Annotated[
     int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the data.")
 ]
 OwnSeed = Annotated[
     int | None, typer.Option("--seed", metavar="N", min=0, help="Of everything random.")
 ]
-Gradient = Annotated[
+Weights = Annotated[
     str | None,
-    typer.Option("--gradient", metavar="NAME", help="backsolve, checkpointed or direct."),
+    typer.Option("--weights", metavar="FILE", help="fig1, fig3: of table1's odenet."),
+]
+Check = Annotated[
+    bool, typer.Option("--check", help="Only evaluate the weights in --results once more.")
 ]
 Results = Annotated[
     Path, typer.Option("--results", metavar="DIR", help="Where NAME/metrics.json … go.")
@@ -52,7 +62,8 @@ def reproduce(
     model: Model = None,
     epochs: Epochs = None,
     seed: OwnSeed = None,
-    gradient: Gradient = None,
+    weights: Weights = None,
+    check: Check = False,
     results: Results = Path("results"),
     quiet: Quiet = False,
 ) -> None:
@@ -66,13 +77,16 @@ def reproduce(
       neurode reproduce --list
       neurode reproduce table1 --data mnist/ --model odenet --epochs 1
     """
-    from neurode.reproduce import run_experiment
+    from neurode.reproduce import check_experiment, run_experiment
 
     if list_all:
         print(list_experiments())
         return
     if name is None:
         raise Mistake("which experiment? `neurode reproduce --list` names them")
+    if check:
+        print(check_experiment(name, data=data, results=results))
+        return
     with interruptible(_AGAIN):
         outcome = run_experiment(
             name,
@@ -85,7 +99,7 @@ def reproduce(
             model=model,
             epochs=epochs,
             seed=seed,
-            gradient=gradient,
+            weights=weights,
         )
     if outcome.interrupted:
         raise Interrupted(f"saved in {outcome.folder}; {_AGAIN}")

@@ -8,7 +8,10 @@ from neurode.data.densities import Arcs as Arcs
 from neurode.data.densities import Energy as Energy
 from neurode.data.densities import two_circles as two_circles
 from neurode.data.densities import two_moons as two_moons
+from neurode.data.deskewing import deskew as deskew
 from neurode.data.errors import DataError as DataError
+from neurode.data.labelled import LabelledRows as LabelledRows
+from neurode.data.labelled import read_labelled as read_labelled
 from neurode.data.mnist import MNIST as MNIST
 from neurode.data.mnist import load_mnist as load_mnist
 from neurode.data.mnist import random_crop as random_crop
@@ -34,16 +37,19 @@ __all__ = [
     "DataError",
     "Energy",
     "FullBatch",
+    "LabelledRows",
     "Rows",
     "SeriesBatch",
     "Spirals",
     "Table",
+    "deskew",
     "load_mnist",
     "lynx_hare",
     "make_spirals",
     "mauna_loa_co2",
     "old_faithful",
     "random_crop",
+    "read_labelled",
     "read_rows",
     "read_table",
     "scale_pixels",

@@ -1,5 +1,6 @@
 """Models with scikit-learn's manners: fit, predict, score, save; and `load`."""
 
+from neurode.estimators.classifier import ODENetClassifier as ODENetClassifier
 from neurode.estimators.columns import DensityWarning as DensityWarning
 from neurode.estimators.density import ContinuousFlow as ContinuousFlow
 from neurode.estimators.dynamics import NeuralODE as NeuralODE
@@ -10,7 +11,10 @@ from neurode.estimators.inference import Estimates as Estimates
 from neurode.estimators.latent import LatentODE as LatentODE
 from neurode.estimators.loading import load as load
 from neurode.estimators.predictive import Forecast as Forecast
+from neurode.estimators.regressor import ODENetRegressor as ODENetRegressor
 from neurode.estimators.sampler import DensitySampler as DensitySampler
+from neurode.estimators.supervised import SupervisedODENet as SupervisedODENet
+from neurode.estimators.tolerance_dial import ToleranceDial as ToleranceDial
 
 __all__ = [
     "ContinuousFlow",
@@ -22,6 +26,10 @@ __all__ = [
     "IdentifiabilityWarning",
     "LatentODE",
     "NeuralODE",
+    "ODENetClassifier",
+    "ODENetRegressor",
     "SettingError",
+    "SupervisedODENet",
+    "ToleranceDial",
     "load",
 ]

@@ -3,13 +3,16 @@
 import os
 from typing import Any
 
+from neurode.estimators.classifier import ODENetClassifier
 from neurode.estimators.density import ContinuousFlow
 from neurode.estimators.dynamics import NeuralODE
 from neurode.estimators.flow_files import read_flow
 from neurode.estimators.latent import LatentODE
 from neurode.estimators.latent_saving import read_latent
+from neurode.estimators.regressor import ODENetRegressor
 from neurode.estimators.sampler import DensitySampler
 from neurode.estimators.saving import find_model, read_header, read_model
+from neurode.estimators.supervised_files import read_net
 from neurode.store import ArchiveError
 
 _ESTIMATORS = {
@@ -17,6 +20,8 @@ _ESTIMATORS = {
     "ContinuousFlow": (ContinuousFlow, read_flow),
     "DensitySampler": (DensitySampler, read_flow),
     "LatentODE": (LatentODE, read_latent),
+    "ODENetClassifier": (ODENetClassifier, read_net),
+    "ODENetRegressor": (ODENetRegressor, read_net),
 }
 
 

@@ -32,10 +32,14 @@ from neurode.models.parameters import ParameterSpace as ParameterSpace
 from neurode.models.parameters import UnknownParameter as UnknownParameter
 from neurode.models.sensitivities import ParametricODE as ParametricODE
 from neurode.models.sensitivities import Sensitivities as Sensitivities
+from neurode.models.supervised import CrossEntropy as CrossEntropy
+from neurode.models.supervised import SquaredError as SquaredError
+from neurode.models.tabular import TabularODENet as TabularODENet
 
 __all__ = [
     "BernoulliEmission",
     "Crops",
+    "CrossEntropy",
     "Dynamics",
     "Emission",
     "Flow",
@@ -54,7 +58,9 @@ __all__ = [
     "ReverseKL",
     "Sensitivities",
     "SolveOptions",
+    "SquaredError",
     "StudentT",
+    "TabularODENet",
     "Trajectories",
     "TrajectoryLoss",
     "Transported",

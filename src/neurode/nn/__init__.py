@@ -9,8 +9,10 @@ from neurode.nn.conv import Conv as Conv
 from neurode.nn.conv import convolve as convolve
 from neurode.nn.conv_fields import ConcatConv as ConcatConv
 from neurode.nn.conv_fields import ConvField as ConvField
+from neurode.nn.depth_fields import DepthVarying as DepthVarying
 from neurode.nn.encoders import Encoder as Encoder
 from neurode.nn.mlp import MLP as MLP
+from neurode.nn.mlp import apply_linear as apply_linear
 from neurode.nn.planar import PlanarField as PlanarField
 from neurode.nn.recurrent import ElmanCell as ElmanCell
 from neurode.nn.recurrent import GRUCell as GRUCell
@@ -27,6 +29,7 @@ __all__ = [
     "Conv",
     "ConvDownsampling",
     "ConvField",
+    "DepthVarying",
     "ElmanCell",
     "Encoder",
     "ExactTrace",
@@ -39,5 +42,6 @@ __all__ = [
     "ResidualBlock",
     "ResidualDownsampling",
     "Trace",
+    "apply_linear",
     "convolve",
 ]

@@ -40,13 +40,14 @@ class GroupNorm(eqx.Module):
 
         Args:
             channels: c.
-            groups: a divisor of c; None is 32, or c if that is fewer.
+            groups: a divisor of c; None is the largest up to 32.
             epsilon: added to the variance.
 
         Raises:
             ValueError: the groups do not divide the channels.
         """
-        groups = min(32, channels) if groups is None else groups
+        if groups is None:
+            groups = max(g for g in range(1, min(32, channels) + 1) if channels % g == 0)
         if groups < 1 or channels % groups:
             raise ValueError(f"{channels} channels do not divide into {groups} groups")
         self.scale, self.shift = jnp.ones(channels), jnp.zeros(channels)
@@ -220,23 +221,50 @@ class ODEBlock(eqx.Module):
     gradient: GradientStrategy = eqx.field(default=Checkpointed())
     max_steps: int = eqx.field(static=True, default=4096)
 
-    def __call__(self, y: Any, *, probe: Float[Array, ""] | None = None) -> tuple[Any, Stats]:
+    def __call__(
+        self,
+        y: Any,
+        *,
+        probe: Float[Array, ""] | None = None,
+        tolerance: Float[Array, ""] | None = None,
+    ) -> tuple[Any, Stats]:
         """Return y(1) and the statistics of the solve.
 
         Args:
             y: the state at time 0, any pytree the field takes.
             probe: a zero whose gradient is the number of evaluations in the backward pass.
+            tolerance: relative and absolute, in place of the block's own; one compiled program
+                serves all.
+        """
+        rows, stats = self.follow(y, jnp.array([0.0, 1.0]), probe=probe, tolerance=tolerance)
+        return jax.tree.map(lambda row: row[-1], rows), stats
+
+    def follow(
+        self,
+        y: Any,
+        ts: Float[Array, " m"],
+        *,
+        probe: Float[Array, ""] | None = None,
+        tolerance: Float[Array, ""] | None = None,
+    ) -> tuple[Any, Stats]:
+        """Return y at the depths `ts`, along a new first axis, and the statistics of the solve.
+
+        Args:
+            y: the state at ts[0].
+            ts: depths between 0 and 1, in order.
+            probe: as in a call.
+            tolerance: as in a call.
         """
         solution = solve(
             self.field,
             y,
-            jnp.array([0.0, 1.0]),
+            ts,
             solver=self.solver,
-            rtol=self.rtol,
-            atol=self.atol,
+            rtol=self.rtol if tolerance is None else tolerance,
+            atol=self.atol if tolerance is None else tolerance,
             stepsize=self.stepsize,
             gradient=self.gradient,
             probe=probe,
             max_steps=self.max_steps,
         )
-        return jax.tree.map(lambda rows: rows[-1], solution.ys), solution.stats
+        return solution.ys, solution.stats

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurode.report.strokes import start
-from neurode.report.style import COLOURS, MUTED, WIDTH, apply_style
+from neurode.report.style import COLOURS, GROUPS, MUTED, WIDTH, apply_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,12 +47,14 @@ class Frame:
         points: a cloud [n, 2] on top of it, or None.
         title: above it.
         role: colour of the points, a key of `COLOURS`.
+        groups: the number of each point's group, from 0 to 9 [n], which then gives its colour.
     """
 
     density: DensityMap | None = None
     points: Any = None
     title: str = ""
     role: str = "data"
+    groups: Any = None
 
 
 def draw_frames(
@@ -120,15 +122,17 @@ def _draw_frame(ax: "Axes", frame: Frame | None, limits: Any, *, with_axes: bool
     if frame.points is not None:
         points = np.asarray(frame.points, float)
         many = len(points) > 500
-        ax.plot(
-            *points.T,
-            ls="none",
-            marker="o",
-            ms=1.1 if many else 2.2,
-            mfc=COLOURS[frame.role],
-            mec="none",
-            alpha=0.45 if many else 0.7,
-        )
+        groups = np.zeros(len(points), int) if frame.groups is None else np.asarray(frame.groups)
+        for group in np.unique(groups):
+            ax.plot(
+                *points[groups == group].T,
+                ls="none",
+                marker="o",
+                ms=1.1 if many else 2.2,
+                mfc=COLOURS[frame.role] if frame.groups is None else GROUPS[group % len(GROUPS)],
+                mec="none",
+                alpha=0.45 if many else 0.7,
+            )
     if limits is not None:
         ax.set(xlim=limits[:2], ylim=limits[2:])
     if not with_axes:

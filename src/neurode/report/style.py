@@ -17,6 +17,11 @@ COLOURS = {
     "fourth": "#aa4a89",  # Okabe-Ito's purple, darkened to be read on white
     "baseline": "#8b949e",
 }
+# Ten that are told apart as dots, for the classes of a classifier (P. Tol's "muted" and grey).
+GROUPS = (
+    "#332288", "#cc6677", "#117733", "#ddcc77", "#88ccee",
+    "#aa4499", "#44aa99", "#882255", "#999933", "#777777",
+)  # fmt: skip
 LINES = {
     "data": "-",
     "truth": (0, (1, 1.2)),

@@ -4,6 +4,7 @@ from neurode.reproduce.experiment import ExperimentError as ExperimentError
 from neurode.reproduce.experiment import Outcome as Outcome
 from neurode.reproduce.registry import EXPERIMENTS as EXPERIMENTS
 from neurode.reproduce.registry import Experiment as Experiment
+from neurode.reproduce.registry import check_experiment as check_experiment
 from neurode.reproduce.registry import run_experiment as run_experiment
 from neurode.reproduce.results import Row as Row
 
@@ -13,5 +14,6 @@ __all__ = [
     "ExperimentError",
     "Outcome",
     "Row",
+    "check_experiment",
     "run_experiment",
 ]

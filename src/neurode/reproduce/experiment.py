@@ -55,6 +55,27 @@ class Findings(NamedTuple):
     files: Mapping[str, Path] = {}
 
 
+class Checked(NamedTuple):
+    """A number that was found anew from weights that lie with the results.
+
+    Attributes:
+        row: the model.
+        metric: what is measured.
+        recorded: when it was trained.
+        now: found again.
+    """
+
+    row: str
+    metric: str
+    recorded: float
+    now: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two differ by no more than 1%."""
+        return abs(self.now - self.recorded) <= 0.01 * abs(self.recorded)
+
+
 class Outcome(NamedTuple):
     """What the user gets.
 

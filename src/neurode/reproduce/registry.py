@@ -42,8 +42,23 @@ EXPERIMENTS: dict[str, Experiment] = {
     "table1": Experiment(
         "neurode.reproduce.table1_mnist",
         "Table 1: test error on MNIST, parameters and cost",
-        "about 6 minutes per epoch; --quick 2 minutes",
+        "minutes per epoch and row; --quick 2 minutes a row",
         needs_data=True,
+    ),
+    "fig1": Experiment(
+        "neurode.reproduce.fig1_euler",
+        "Figure 1: a residual network as Euler steps of the same trained field",
+        "about 5 minutes; --quick 1 minute",
+    ),
+    "fig3": Experiment(
+        "neurode.reproduce.fig3_statistics",
+        "Figure 3: error, time and evaluations of a trained ODE-Net over tolerances",
+        "about 8 minutes; --quick 2 minutes",
+    ),
+    "anode": Experiment(
+        "neurode.reproduce.anode",
+        "Maps that are no homeomorphisms: plain, augmented and composed ODE-Nets",
+        "about 8 minutes; --quick 1 minute",
     ),
     "fig4": Experiment(
         "neurode.reproduce.fig4_density_matching",
@@ -143,6 +158,37 @@ def run_experiment(
             target = write_results(public, metrics, metrics["command"], pictures)
     table = format_table(rows, found.notes)
     return Outcome(table, rows, folder, target, found.complete, found.interrupted)
+
+
+def check_experiment(
+    name: str, *, data: str | Path | None = None, results: str | Path = "results"
+) -> str:
+    """Evaluate the weights in `results`/NAME once more, and compare with what was recorded.
+
+    Args:
+        name: a key of `EXPERIMENTS`.
+        data: the folder of the data.
+        results: the folder with the results of all experiments.
+
+    Returns:
+        One line per number.
+
+    Raises:
+        ExperimentError: there is nothing to check, or a number differs by more than 1%.
+    """
+    if name not in EXPERIMENTS:
+        raise ExperimentError(f"no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+    module = importlib.import_module(EXPERIMENTS[name].module)
+    if not hasattr(module, "check"):
+        raise ExperimentError(f"{name} keeps no weights that could be evaluated once more")
+    if EXPERIMENTS[name].needs_data and data is None:
+        raise ExperimentError(f"{name} needs the folder of its data: pass data=DIR")
+    found = module.check(Path(results) / name, data)
+    lines = [f"{c.row}, {c.metric}: {c.recorded:.4g} recorded, {c.now:.4g} now" for c in found]
+    wrong = [line for line, each in zip(lines, found, strict=True) if not each.agrees]
+    if wrong:
+        raise ExperimentError(f"the weights no longer give what was recorded: {'; '.join(wrong)}")
+    return "\n".join(lines)
 
 
 def _describe(

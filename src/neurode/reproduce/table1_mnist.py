@@ -1,7 +1,7 @@
-"""Table 1: the ODE-Net on MNIST, trained through the adjoint; error, parameters and cost."""
+"""Table 1: MNIST by ODE-Nets and what they are compared with; error, parameters and cost."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,23 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int
 
-from neurode.data import MNIST, ArrayBatches, load_mnist, random_crop, scale_pixels
-from neurode.gradients import Backsolve, Checkpointed, Direct
-from neurode.models import ODENet, odenet
-from neurode.report import LearningCurve, draw_training
-from neurode.reproduce.experiment import Findings, Value, check_choice, check_whole
-from neurode.solvers import Dopri5
-from neurode.store import save
+from neurode.data import MNIST, ArrayBatches, deskew, load_mnist, random_crop, scale_pixels
+from neurode.models import odenet
+from neurode.reproduce.experiment import (
+    Checked,
+    ExperimentError,
+    Findings,
+    check_choice,
+    check_whole,
+    make_config,
+)
+from neurode.reproduce.table1_measures import measure_costs
+from neurode.reproduce.table1_models import MODELS, make_model
+from neurode.reproduce.table1_outcomes import collect, write_outcome
+from neurode.store import load, read_metadata, save
 from neurode.training import FitResult, fit
 
-# Which row of the table a way to differentiate belongs to.
-GRADIENTS = {
-    "backsolve": ("ODE-Net", Backsolve()),
-    "checkpointed": ("ODE-Net exact", Checkpointed()),
-    "direct": ("RK-Net", Direct()),
-}
-MODELS = ("odenet",)
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,13 @@ class Config:
     (torchdiffeq, examples/odenet_mnist.py, which has no weight decay either.)
     """
 
-    model: str = "odenet"
-    gradient: str = "backsolve"  # the paper's adjoint
+    model: str = ALL  # or one row, a key of `MODELS`
     seed: int = 0
     epochs: int = 160
     batch_size: int = 128
     learning_rate: float = 0.1
     momentum: float = 0.9
+    schedule: str = "steps"  # or "cosine", with a short warm-up
     milestones: tuple[float, ...] = (60 / 160, 100 / 160, 140 / 160)  # of the training; x 0.1 each
     padding: int = 4  # random crops, in pixels
     channels: int = 64
@@ -55,8 +56,8 @@ class Config:
     test_batch: int = 125
 
     def __post_init__(self):
-        check_choice("model", self.model, MODELS)
-        check_choice("gradient", self.gradient, GRADIENTS)
+        check_choice("model", self.model, (ALL, *MODELS))
+        check_choice("schedule", self.schedule, ("steps", "cosine"))
         check_choice("downsampling", self.downsampling, ("res", "conv"))
         for name in ("epochs", "batch_size", "channels", "train_images", "test_images"):
             check_whole(name, getattr(self, name), 1)
@@ -67,18 +68,19 @@ QUICK = {"epochs": 1, "train_images": 12_800, "test_images": 1_000}  # 100 steps
 
 
 def name_run(config: Config) -> str:
-    """Return the run folder's name: what people vary."""
-    return f"{config.model}-{config.gradient}-epochs{config.epochs}-seed{config.seed}"
+    """Return the run folder's name: what people vary. All rows and seeds share it."""
+    return f"epochs{config.epochs}"
 
 
 def run(
     config: Config, folder: Path, *, data: Any, resume: bool = True, progress: bool = True
 ) -> Findings:
-    """Train the model on MNIST and test it after every epoch.
+    """Train one row, or all, and put together what the folder then holds.
 
     Args:
         config: what to train and how.
-        folder: of the run; checkpoints and metrics go there, and at the end model.safetensors.
+        folder: of the run; every row and seed has a folder in it, with checkpoints, metrics, and
+            at the end model.safetensors and outcome.json.
         data: the folder with MNIST's four files, or an `MNIST`.
         resume: go on with what the folder holds.
         progress: show it on standard error.
@@ -89,41 +91,90 @@ def run(
         TrainingError: the loss was not finite.
     """
     mnist = data if isinstance(data, MNIST) else load_mnist(data)
+    for model in MODELS if config.model == ALL else (config.model,):
+        place = folder / f"{model}-seed{config.seed}"
+        result = train(config, model, place, mnist, resume=resume, progress=progress)
+        if result.interrupted:
+            return Findings({}, {}, False, True, (config.seed,), result.seconds)
+    return collect(config, folder)
+
+
+def train(
+    config: Config, model: str, folder: Path, mnist: MNIST, *, resume: bool, progress: bool
+) -> FitResult:
+    """Train one row with one seed, test it after every epoch, and measure what it costs.
+
+    Args:
+        config: how.
+        model: a key of `MODELS`.
+        folder: of this training.
+        mnist: the data.
+        resume: go on with what the folder holds.
+        progress: show it.
+    """
+    row = MODELS[model]
+    described = asdict(config) | {"model": model}
+    if row.deskewed:
+        images = (deskew(mnist.train_images[: config.train_images]), deskew(mnist.test_images))
+        mnist = mnist._replace(train_images=images[0], test_images=images[1])
     for_model, for_batches, for_fit = jax.random.split(jax.random.key(config.seed), 3)
-    row, gradient = GRADIENTS[config.gradient]
-    model = ODENet(
-        channels=config.channels,
-        downsampling=config.downsampling,
-        solver=Dopri5(),
-        rtol=config.tolerance,
-        atol=config.tolerance,
-        gradient=gradient,
-        max_steps=config.max_steps,
-        key=for_model,
-    )
-    batches = CroppedDigits(mnist, config, for_batches)
+    net = make_model(config, model, for_model, pixels=mnist.test_images.shape[1])
+    padding = 0 if row.blocks < 0 else config.padding  # LeCun's had no distortions
+    batches = CroppedDigits(mnist, replace(config, padding=padding), for_batches)
     test_images = mnist.test_images[: config.test_images]
     test_labels = mnist.test_labels[: config.test_images]
 
-    def test(_step: int, model: ODENet, _metrics: Any) -> dict[str, float]:
-        return evaluate(model, test_images, test_labels, config.test_batch)
+    def test(_step: int, net: Any, _metrics: Any) -> dict[str, float]:
+        return evaluate(net, test_images, test_labels, config.test_batch)
 
     result = fit(
         odenet.objective,
-        model,
+        net,
         batches,
         optimizer=make_optimizer(config, batches.steps_per_epoch),
         steps=config.epochs * batches.steps_per_epoch,
         key=for_fit,
         run=folder,
-        config=asdict(config),
+        config=described,
         resume=resume,
         callback=test,
         progress=progress,
     )
     if not result.interrupted:
-        save(folder / "model.safetensors", result.model, {"config": asdict(config)})
-    return _collect(config, row, result, batches.steps_per_epoch)
+        error = float(result.history["evaluation/test_error"][-1])
+        facts = {"config": described, "row": row.name, "test_error": error}
+        save(folder / "model.safetensors", result.model, facts)
+        costs = measure_costs(result.model, *jax.device_get(batches(jnp.asarray(0))))
+        write_outcome(folder, config, row.name, result, batches.steps_per_epoch, costs)
+    return result
+
+
+def check(folder: Path, data: Any) -> list[Checked]:
+    """Test the weights that lie with the results once more.
+
+    Args:
+        folder: results/table1.
+        data: the folder with MNIST's four files, or an `MNIST`.
+
+    Raises:
+        ExperimentError: there are no weights.
+        ArchiveError, DataError: files are damaged.
+    """
+    mnist = data if isinstance(data, MNIST) else load_mnist(data)
+    found = []
+    for path in sorted(folder.glob("weights-*.safetensors")):
+        facts = read_metadata(path)
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["config"].items()}
+        config = make_config(Config, given)
+        pixels = mnist.test_images.shape[1]
+        net, _ = load(path, make_model(config, config.model, jax.random.key(0), pixels=pixels))
+        images = mnist.test_images[: config.test_images]
+        labels = mnist.test_labels[: config.test_images]
+        now = evaluate(net, images, labels, config.test_batch)["test_error"]
+        found.append(Checked(facts["row"], "test_error", facts["test_error"], now))
+    if not found:
+        raise ExperimentError(f"{folder} holds no weights-*.safetensors to check")
+    return found
 
 
 class CroppedDigits(eqx.Module):
@@ -160,21 +211,25 @@ class CroppedDigits(eqx.Module):
 
 
 def make_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransformation:
-    """SGD with momentum; the rate falls to a tenth at every milestone."""
+    """SGD with momentum; the rate falls to a tenth at every milestone, or along a cosine."""
     steps = config.epochs * steps_per_epoch
     rate = config.learning_rate * config.batch_size / 128
+    if config.schedule == "cosine":
+        warmup = max(1, steps // 20)
+        cosine = optax.warmup_cosine_decay_schedule(0.1 * rate, rate, warmup, steps, 1e-3 * rate)
+        return optax.sgd(cosine, momentum=config.momentum)
     falls = {round(milestone * steps): 0.1 for milestone in config.milestones}
     schedule = optax.piecewise_constant_schedule(rate, falls)
     return optax.sgd(schedule, momentum=config.momentum)
 
 
 def evaluate(
-    model: ODENet, images: np.ndarray, labels: np.ndarray, batch_size: int
+    model: Any, images: np.ndarray, labels: np.ndarray, batch_size: int
 ) -> dict[str, float]:
     """Test a model, batch by batch in one compiled program.
 
     Args:
-        model: an `ODENet`.
+        model: a row's network.
         images: uint8 [n, 28, 28].
         labels: [n].
         batch_size: images that are solved together.
@@ -199,53 +254,11 @@ def evaluate(
 
 
 @eqx.filter_jit
-def _predict(model: ODENet, images: np.ndarray) -> tuple[Array, Array]:
+def _predict(model: Any, images: np.ndarray) -> tuple[Array, Array]:
     """Classes [count, batch] and evaluations [count] of images [count, batch, h, w]."""
 
     def batch(images):
         logits, stats = model(scale_pixels(images))
-        return logits.argmax(1), stats.num_f_evals
+        return logits.argmax(1), jnp.zeros(()) if stats is None else stats.num_f_evals
 
     return jax.lax.map(batch, jnp.asarray(images))
-
-
-def _collect(config: Config, row: str, result: FitResult, steps_per_epoch: int) -> Findings:
-    """The numbers of a run; of an interrupted one, only those that do not depend on its end."""
-    history = result.history
-    last = slice(-min(steps_per_epoch, len(history["step"])), None)  # the final epoch
-    testing = np.sum(history.get("evaluation/test_seconds", 0.0))
-    seconds = result.seconds - float(testing)
-    per_second = result.steps_done * config.batch_size / seconds
-    parameters = sum(x.size for x in jax.tree.leaves(eqx.filter(result.model, eqx.is_array)))
-    values = {"parameters": parameters}
-    if not result.interrupted:
-        values |= {
-            "test_error": history["evaluation/test_error"][-1],
-            "seconds_per_epoch": seconds / config.epochs,
-            "nfe_forward": np.mean(history["nfe_forward"][last]),
-            "nfe_backward": np.mean(history["nfe_backward"][last]),
-        }
-    notes = f"trained on {per_second:.0f} images per second, {config.epochs} epochs"
-    return Findings(
-        values={(row, metric): Value(float(value)) for metric, value in values.items()},
-        figures={} if result.interrupted else {"figure": _draw(row, history)},
-        complete=False,  # the other rows are not run yet
-        interrupted=result.interrupted,
-        seeds=(config.seed,),
-        seconds=result.seconds,
-        notes=(notes,),
-    )
-
-
-def _draw(row: str, history: dict[str, np.ndarray]) -> Any:
-    """The loss and the evaluations, as means of up to 200 stretches of the training."""
-    count = min(200, len(history["step"]))
-    parts = np.array_split(np.arange(len(history["step"])), count)
-
-    def thin(name):
-        return np.array([np.mean(history[name][part]) for part in parts])
-
-    names = ("loss", "nfe_forward", "nfe_backward")
-    loss, forward, backward = (thin(name) for name in names)
-    curve = LearningCurve(thin("step"), loss, row, nfe_forward=forward, nfe_backward=backward)
-    return draw_training([curve], loss_label="cross-entropy (nats)")

@@ -46,6 +46,7 @@ def fit(
     skip_non_finite: int = 0,
     callback: Callback | None = None,
     callback_every: int | None = None,
+    stop: Callable[[int], bool] | None = None,
     progress: bool = True,
     mesh: jax.sharding.Mesh | None = None,
 ) -> FitResult:
@@ -86,6 +87,8 @@ def fit(
         callback: `(step, model, metrics) -> dict of numbers or None`, called with the metrics of
             the latest step; what it returns is recorded once per step, also across resumes.
         callback_every: call it after every so many steps (None: epochs) and after the last one.
+        stop: asked before every dispatch with the updates done; True ends the training there, as
+            if they were all. It must answer the same when a resumed run asks again.
         progress: show it on standard error.
         mesh: split the rows of each batch over its "data" axis; all else is copied.
 
@@ -111,6 +114,7 @@ def fit(
         skip_non_finite=skip_non_finite,
         callback=callback,
         callback_every=_callback_every(callback, callback_every, batches),
+        stop=stop,
     )
     mesh = None if mesh is None else checked_mesh(mesh)
     check_batches(batches, mesh)

@@ -36,11 +36,12 @@ class Plan:
     skip_non_finite: int
     callback: Callback | None
     callback_every: int | None
+    stop: Callable[[int], bool] | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value, name = getattr(self, field.name), field.name
-            if name in ("callback", "checkpoint_seconds") or value is None:
+            if name in ("callback", "checkpoint_seconds", "stop") or value is None:
                 continue
             least = 0 if name == "skip_non_finite" else 1
             is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
@@ -108,13 +109,17 @@ class Session:
         if self._done == self._plan.steps:
             self._progress.print(f"all {self._done} steps were done before")
             return self._result()
-        while self._done < self._plan.steps and not self._interrupt.requested:
+        while not (self._is_over() or self._interrupt.requested):
             latest = self._dispatch()
             self._call_back(latest)
             self._save_if_due()
         result = self._result()
         self._progress.finish(self._closing_words(result))
         return result
+
+    def _is_over(self) -> bool:
+        stop = self._plan.stop
+        return self._done >= self._plan.steps or (stop is not None and stop(self._done))
 
     def _dispatch(self) -> dict[str, float]:
         """Runs the compiled program once; returns the metrics of its last step."""
@@ -157,7 +162,7 @@ class Session:
         every, now = self._plan.checkpoint_every, time.monotonic()
         is_due = (
             self._interrupt.requested
-            or self._done == self._plan.steps
+            or self._is_over()
             or (every is not None and self._done % every == 0)
             or now - self._saved_at >= self._plan.checkpoint_seconds
         )
@@ -171,7 +176,7 @@ class Session:
             model=gather(self._problem.model(self._state.params), self._problem.mesh),
             history=self._log.history(),
             steps_done=self._done,
-            interrupted=self._done < self._plan.steps and self._interrupt.requested,
+            interrupted=self._interrupt.requested and not self._is_over(),
             seconds=time.monotonic() - self._origin,
         )
 

@@ -1,0 +1,218 @@
+"""`neurode fit classifier` and `neurode fit regressor`: a column of a table from the others."""
+
+import importlib.util
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurode.cli import options
+from neurode.cli.errors import Interrupted, Mistake, interruptible
+from neurode.cli.fit import (
+    Data,
+    Hidden,
+    LearningRate,
+    Out,
+    Steps,
+    WeightDecay,
+    describe_run,
+    open_folder,
+)
+
+if TYPE_CHECKING:
+    from neurode.data import LabelledRows
+
+_AGAIN = "the same command goes on from the last checkpoint"
+
+Target = Annotated[str, typer.Option("--target", metavar="COLUMN", help="Column to be learned.")]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns", metavar="A,B,…", help="Columns to learn from. All others if left out."
+    ),
+]
+HoldOut = Annotated[
+    float,
+    typer.Option("--hold-out", metavar="SHARE", min=0.0, max=0.9, help="Rows to be judged by."),
+]
+Augment = Annotated[
+    int | None,
+    typer.Option("--augment", metavar="N", min=0, help="Zeros appended to the state (ANODE)."),
+]
+Tolerance = Annotated[
+    float | None, typer.Option("--tolerance", metavar="X", help="Of the solves in training.")
+]
+Balanced = Annotated[
+    bool, typer.Option("--balanced", help="Weigh classes by the inverse of their frequencies.")
+]
+
+
+def classifier(
+    data: Data,
+    target: Target,
+    out: Out,
+    columns: Columns = None,
+    balanced: Balanced = False,
+    hold_out: HoldOut = 0.2,
+    augment: Augment = None,
+    tolerance: Tolerance = None,
+    hidden: Hidden = None,
+    steps: Steps = None,
+    learning_rate: LearningRate = None,
+    weight_decay: WeightDecay = None,
+    seed: options.Seed = 0,
+    resume: options.Resume = True,
+    quiet: options.Quiet = False,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    decimal: options.Decimal = ".",
+) -> None:
+    """Learn the labels in one column of DATA from the other columns.
+
+    The network is a linear layer, an ODE and a linear head. The run folder gets the model, its
+    settings, its metrics, figures and report.html; the rows held out choose the tolerance of
+    predictions. Ctrl-C saves and stops; the same command goes on. `neurode predict` reads it.
+
+    \b
+    Examples:
+      neurode fit classifier iris.csv --target species --out run/
+      neurode fit classifier data.csv --target label --columns a,b --augment 4 --out run/
+    """
+    settings = _gather(hidden, augment, tolerance, steps, learning_rate, weight_decay, seed)
+    settings["class_weight"] = "balanced" if balanced else None
+    how = {"encoding": encoding, "delimiter": delimiter, "decimal": decimal}
+    _fit("classifier", data, target, out, columns, hold_out, settings, how, resume, quiet)
+
+
+def regressor(
+    data: Data,
+    target: Target,
+    out: Out,
+    columns: Columns = None,
+    hold_out: HoldOut = 0.2,
+    augment: Augment = None,
+    tolerance: Tolerance = None,
+    hidden: Hidden = None,
+    steps: Steps = None,
+    learning_rate: LearningRate = None,
+    weight_decay: WeightDecay = None,
+    seed: options.Seed = 0,
+    resume: options.Resume = True,
+    quiet: options.Quiet = False,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    decimal: options.Decimal = ".",
+) -> None:
+    """Learn the numbers in one column of DATA from the other columns.
+
+    As `neurode fit classifier`, by least squares.
+
+    \b
+    Example:
+      neurode fit regressor houses.csv --target price --out run/
+    """
+    settings = _gather(hidden, augment, tolerance, steps, learning_rate, weight_decay, seed)
+    how = {"encoding": encoding, "delimiter": delimiter, "decimal": decimal}
+    _fit("regressor", data, target, out, columns, hold_out, settings, how, resume, quiet)
+
+
+def split_labelled(
+    table: "LabelledRows", share: float, seed: int
+) -> "tuple[LabelledRows, LabelledRows | None]":
+    """Hold some rows out, drawn at random.
+
+    Args:
+        table: all rows.
+        share: of the rows to hold out.
+        seed: of the draw.
+    """
+    import numpy as np
+
+    n = len(table.values)
+    count = int(share * n)
+    if count == 0:
+        return table, None
+    order = np.random.default_rng(seed).permutation(n)
+    return table.select(np.sort(order[count:])), table.select(np.sort(order[:count]))
+
+
+def _gather(hidden, augment, tolerance, steps, learning_rate, weight_decay, seed) -> dict[str, Any]:
+    return {
+        "hidden": options.parse_widths(hidden),
+        "augment": augment,
+        "tolerance": tolerance,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "random_state": seed,
+    }
+
+
+def _fit(
+    kind: str,
+    data: Path,
+    target: str,
+    out: Path,
+    columns: str | None,
+    hold_out: float,
+    settings: dict[str, Any],
+    how: dict[str, Any],
+    resume: bool,
+    quiet: bool,
+) -> None:
+    from neurode.data import read_labelled
+    from neurode.estimators import ODENetClassifier, ODENetRegressor
+
+    is_classifier = kind == "classifier"
+    names = options.parse_names(columns)
+    table = read_labelled(data, target, names, numeric=not is_classifier, **how)
+    described = {
+        "data": {"file": str(data.resolve()), "columns": list(table.names), "target": target},
+        "settings": settings | {"kind": kind, "hold_out": hold_out},
+    }
+    learned, held_out = split_labelled(table, hold_out, settings["random_state"])
+    if not len(learned.values):
+        raise Mistake(f"--hold-out {hold_out:g} leaves no row to learn from")
+    open_folder(out, described, resume)
+    given = {name: value for name, value in settings.items() if value is not None}
+    make: Any = ODENetClassifier if is_classifier else ODENetRegressor
+    model = make(progress=not quiet, **given)
+    with interruptible(f"{out} holds what was saved; {_AGAIN}"):
+        model.fit(learned.values, learned.target, names=table.names, run=out, resume=resume)
+    if model.stats_["interrupted"]:
+        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {_AGAIN}")
+    describe_run(out, described)
+    print(model.summary_text())
+    dial = None
+    if held_out is not None:
+        held_out = _leave_out_unseen(model, held_out)
+        score = model.score(held_out.values, held_out.target)
+        word = "accuracy" if is_classifier else "R²"
+        print(f"{word} on {len(held_out.values)} held-out rows: {score:.4g}")
+        dial = model.tune_tolerance(held_out.values, held_out.target)
+        print(f"tolerance of predictions, from those rows: {dial.chosen:.1e}")
+    print(f"model: {model.save(out)}")
+    _report(out, model, held_out, dial, target)
+
+
+def _leave_out_unseen(model: Any, held_out: "LabelledRows") -> "LabelledRows":
+    """Rare labels may all have been held out."""
+    import numpy as np
+
+    known = getattr(model, "classes_", None)
+    if known is None or held_out.target is None:
+        return held_out
+    return held_out.select(np.flatnonzero(np.isin(held_out.target, known)))
+
+
+def _report(out: Path, model: Any, held_out: Any, dial: Any, target: str) -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        print('no report: it needs matplotlib: pip install "neurode[report]"', file=sys.stderr)
+        return
+    from neurode.cli.supervised_page import write_supervised_report
+
+    command = shlex.join(["neurode", *sys.argv[1:]])
+    page = write_supervised_report(out, model, held_out, dial, target=target, command=command)
+    print(f"report: {page.resolve()}")

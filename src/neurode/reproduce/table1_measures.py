@@ -1,0 +1,97 @@
+"""What the rows of Table 1 cost: memory and time of a training step, where the time goes, latency.
+
+The paper's columns are asymptotic only; these are measured.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from neurode.models import ODENet, odenet
+
+_REPEATS = 5  # of which the fastest counts: other processes only ever add
+_CALLS = 10  # evaluations of the field in one timed program
+
+
+def measure_costs(model: Any, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Measure a network on a batch of training.
+
+    Args:
+        model: a row's network.
+        images: a batch in [0, 1], [n, h, w].
+        labels: [n].
+
+    Returns:
+        "train_memory_mb" (compiled temporaries and outputs of the gradient of a batch),
+        "latency_ms_1", "latency_ms_128" (one image, and the whole batch), and for an ODE
+        "share_inside_f".
+    """
+    batch = jnp.asarray(images), jnp.asarray(labels)
+    gradient = _differentiate.lower(model, batch).compile()
+    memory = gradient.compiled.memory_analysis()  # pyright: ignore[reportAttributeAccessIssue]
+    costs = {
+        "train_memory_mb": (memory.temp_size_in_bytes + memory.output_size_in_bytes) / 1e6,
+        "latency_ms_1": 1e3 * time_best(lambda: _apply(model, batch[0][:1])),
+        "latency_ms_128": 1e3 * time_best(lambda: _apply(model, batch[0])),
+    }
+    if isinstance(model, ODENet):
+        costs["share_inside_f"] = _share_inside(model, batch, gradient)
+    return costs
+
+
+def time_best(run: Callable[[], Any]) -> float:
+    """Seconds of a call after the first, which compiles: the least of a few."""
+    jax.block_until_ready(run())
+    took = []
+    for _ in range(_REPEATS):
+        began = time.perf_counter()
+        jax.block_until_ready(run())
+        took.append(time.perf_counter() - began)
+    return min(took)
+
+
+def _share_inside(model: ODENet, batch: Any, gradient: Any) -> float:
+    """The share of a training step spent on f forwards and on f with its vjp backwards."""
+    x = eqx.filter_jit(model.lift)(batch[0])
+    (_, metrics), nfe_backward = gradient(model, batch)[0], gradient(model, batch)[1][1]
+    forward = time_best(lambda: _evaluate(model.block.field, x)) / _CALLS
+    backward = time_best(lambda: _pull_back(model.block.field, x)) / _CALLS
+    whole = time_best(lambda: gradient(model, batch))
+    inside = float(metrics["nfe_forward"]) * forward + float(nfe_backward) * backward
+    return min(inside / whole, 1.0)
+
+
+@eqx.filter_jit
+def _differentiate(model: Any, batch: Any) -> Any:
+    def loss(pair):
+        model, probe = pair
+        return odenet.objective(model, batch, jax.random.key(0), probe)
+
+    return eqx.filter_value_and_grad(loss, has_aux=True)((model, jnp.zeros(())))
+
+
+@eqx.filter_jit
+def _apply(model: Any, images: Any) -> Any:
+    return model(images)[0]
+
+
+@eqx.filter_jit
+def _evaluate(field: Any, x: Any) -> Any:
+    # A loop, as in a solve; its result feeds the next turn, so that none is left out.
+    return jax.lax.fori_loop(0, _CALLS, lambda i, x: x + 1e-3 * field(i / _CALLS, x), x)
+
+
+@eqx.filter_jit
+def _pull_back(field: Any, x: Any) -> Any:
+    def turn(i, a):
+        arrays, rest = eqx.partition(field, eqx.is_inexact_array)
+        _, pull = jax.vjp(lambda arrays, x: eqx.combine(arrays, rest)(i / _CALLS, x), arrays, a)
+        weights, state = pull(a)
+        return a + 1e-3 * state + 1e-6 * sum(w.sum() for w in jax.tree.leaves(weights))
+
+    return jax.lax.fori_loop(0, _CALLS, turn, x)

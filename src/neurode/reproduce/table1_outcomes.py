@@ -1,0 +1,183 @@
+"""What each training of Table 1 found, kept in its folder, and all of them as one table."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from neurode.report import Curve, Panel, draw_errors, draw_panels
+from neurode.reproduce.experiment import Findings, Value
+from neurode.reproduce.table1_models import MODELS
+from neurode.store import write_bytes
+from neurode.training import FitResult
+
+OUTCOME = "outcome.json"
+_POINTS = 200  # of a learning curve
+HEADLINES = ("odenet", "resnet")  # whose weights are kept with the results
+_VARIED = ("model", "seed")  # what may differ between the rows of one table
+
+
+def write_outcome(
+    folder: Path,
+    config: Any,
+    row: str,
+    result: FitResult,
+    steps_per_epoch: int,
+    costs: dict[str, float],
+) -> None:
+    """Write what a training found into its folder.
+
+    Args:
+        folder: of the training.
+        config: of the experiment.
+        row: as the table names it.
+        result: of `fit`.
+        steps_per_epoch: to tell the final epoch.
+        costs: from `measure_costs`.
+    """
+    history = result.history
+    last = slice(-min(steps_per_epoch, len(history["step"])), None)  # the final epoch
+    seconds = result.seconds - float(np.sum(history.get("evaluation/test_seconds", 0.0)))
+    arrays = jax.tree.leaves(eqx.filter(result.model, eqx.is_inexact_array))
+    metrics = {
+        "test_error": float(history["evaluation/test_error"][-1]),
+        "parameters": sum(x.size for x in arrays),
+        "seconds_per_epoch": seconds / config.epochs,
+        **costs,
+    }
+    for name in ("nfe_forward", "nfe_backward"):
+        if "nfe_forward" in history:
+            metrics[name] = float(np.mean(history[name][last]))
+    curve = {
+        "epoch": (history["evaluation/step"] / steps_per_epoch).tolist(),
+        "test_error": history["evaluation/test_error"].tolist(),
+        "step": _thin(history["step"]),
+        "loss": _thin(history["loss"]),
+    }
+    if "nfe_forward" in history:
+        curve |= {name: _thin(history[name]) for name in ("nfe_forward", "nfe_backward")}
+    outcome = {
+        "row": row,
+        "config": asdict(config),
+        "seconds": result.seconds,
+        "images_per_second": result.steps_done * config.batch_size / seconds,
+        "metrics": metrics,
+        "curve": curve,
+    }
+    write_bytes(folder / OUTCOME, (json.dumps(outcome, indent=2) + "\n").encode())
+
+
+def read_outcomes(config: Any, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Row -> the outcomes in the folder that were found alike, by seed.
+
+    Args:
+        config: of the experiment; outcomes that differ in more than model and seed are left out.
+        folder: of the run.
+    """
+    wanted = json.loads(json.dumps(asdict(config)))
+    found: dict[str, list[dict[str, Any]]] = {row.name: [] for row in MODELS.values()}
+    for path in sorted(folder.glob(f"*/{OUTCOME}")):
+        outcome = json.loads(path.read_text(encoding="utf-8"))
+        config_there = outcome["config"]
+        if all(config_there.get(k) == v for k, v in wanted.items() if k not in _VARIED):
+            found[outcome["row"]].append(outcome)
+    return {row: outcomes for row, outcomes in found.items() if outcomes}
+
+
+def collect(config: Any, folder: Path) -> Findings:
+    """Put together what the folder holds: means and standard deviations over the seeds.
+
+    Args:
+        config: of the experiment.
+        folder: of the run.
+    """
+    found = read_outcomes(config, folder)
+    values = {}
+    for row, outcomes in found.items():
+        for metric in outcomes[0]["metrics"]:
+            numbers = [o["metrics"][metric] for o in outcomes if metric in o["metrics"]]
+            n = len(numbers)
+            sd = float(np.std(numbers, ddof=1)) if n > 1 else None
+            mean = float(np.mean(numbers))
+            note = ""
+            if metric == "test_error":
+                note = f"± {1.96 * spread(mean, config.test_images):.2f} by chance (95%)"
+            if metric == "train_memory_mb" and row == "RK-Net":
+                note = f"with room for {config.max_steps} steps"
+            values[row, metric] = Value(mean, n, sd, note)
+    every = [o for outcomes in found.values() for o in outcomes]
+    speed = "; ".join(f"{row} {o[0]['images_per_second']:.0f}" for row, o in found.items())
+    missing = [row.name for row in MODELS.values() if row.name not in found]
+    return Findings(
+        values=values,
+        figures=draw_table(found),
+        complete=not missing,
+        interrupted=False,
+        seeds=tuple(sorted({o["config"]["seed"] for o in every})),
+        seconds=sum(o["seconds"] for o in every),
+        notes=(
+            f"images per second in training: {speed} ({config.epochs} epochs)",
+            *([f"not run yet: {', '.join(missing)}"] if missing else []),
+        ),
+        files={
+            f"weights-{model}.safetensors": folder / f"{model}-seed{seeds[0]}/model.safetensors"
+            for model in HEADLINES
+            if (seeds := [o["config"]["seed"] for o in found.get(MODELS[model].name, ())])
+        },
+    )
+
+
+def spread(percent: float, n: int) -> float:
+    """The standard deviation of an error in percent over n images, by chance alone."""
+    p = percent / 100
+    return 100 * (p * (1 - p) / n) ** 0.5
+
+
+def draw_table(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """The errors with their spread, and the learning curves of the first seeds.
+
+    Args:
+        found: from `read_outcomes`.
+    """
+    rows = list(found)
+    errors = [np.array([o["metrics"]["test_error"] for o in found[row]]) for row in rows]
+    means = np.array([each.mean() for each in errors])
+    ends = np.array([[each.min(), each.max()] for each in errors])
+    bars = draw_errors(
+        rows, means, error_label="test error (%)", low=ends[:, 0], high=ends[:, 1],
+        roles=["model" if "ODE" in row or "RK" in row else "baseline" for row in rows],
+    )  # fmt: skip
+    roles = ("model", "second", "third", "fourth", "baseline")
+    shown = rows[: len(roles)] if len(rows) <= len(roles) else [r for r in rows if r in _SHOWN]
+
+    def curves(x, y):
+        return [
+            Curve(curve[x], curve[y], row, role)
+            for row, role in zip(shown, roles, strict=False)
+            if y in (curve := found[row][0]["curve"])
+        ]
+
+    panels = [
+        Panel("cross-entropy (nats)", curves("step", "loss"), x_label="step", log_y=True),
+        Panel("test error (%)", curves("epoch", "test_error"), x_label="epoch", log_y=True),
+    ]
+    if any("nfe_forward" in found[row][0]["curve"] for row in shown):
+        forward, backward = curves("step", "nfe_forward"), curves("step", "nfe_backward")
+        panels += [
+            Panel("evaluations forwards", forward, x_label="step"),
+            Panel("evaluations backwards", backward, x_label="step"),
+        ]
+    return {"figure": bars, "figure_training": draw_panels(panels)}
+
+
+_SHOWN = ("MLP deskewed", "ResNet", "RK-Net", "ODE-Net", "ODE-Net Adams")
+
+
+def _thin(values: np.ndarray) -> list[float]:
+    """Means of up to 200 stretches."""
+    parts = np.array_split(values, min(_POINTS, len(values)))
+    return [float(np.nanmean(part)) for part in parts]

@@ -1,0 +1,159 @@
+"""A trained ODE-Net for the figures that look into one: Table 1's on MNIST, or a small one."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+from sklearn.datasets import load_digits
+
+from neurode import store
+from neurode.data import ArrayBatches, load_mnist, scale_pixels
+from neurode.gradients import Backsolve
+from neurode.models import ODENet, odenet
+from neurode.reproduce.experiment import ExperimentError, check_whole, make_config
+from neurode.reproduce.table1_mnist import Config as Table1
+from neurode.reproduce.table1_models import make_model
+from neurode.solvers import Dopri5
+from neurode.training import fit
+
+HELD_OUT = 360
+
+
+@dataclass(frozen=True)
+class Config:
+    """What decides the figure; all but `weights` and `images` is of the small network."""
+
+    weights: str = ""  # a model.safetensors of table1's odenet; none: train a small one on digits
+    seed: int = 0
+    steps: int = 400
+    batch_size: int = 64
+    channels: int = 16
+    learning_rate: float = 3e-3
+    tolerance: float = 1e-3
+    images: int = 128  # test images that are looked at
+
+    def __post_init__(self):
+        for name in ("steps", "batch_size", "channels", "images"):
+            check_whole(name, getattr(self, name), 1)
+
+
+QUICK = {"steps": 30, "channels": 8, "images": 32}
+
+
+class Trained(NamedTuple):
+    """A network and what it was not trained on.
+
+    Attributes:
+        model: the network.
+        images: of the test set, in [0, 1], [n, h, w].
+        labels: [n].
+        history: metrics of the training by name, if they are known.
+        source: in words.
+        seconds: of the training.
+        interrupted: a signal stopped it.
+    """
+
+    model: ODENet
+    images: np.ndarray
+    labels: np.ndarray
+    history: dict[str, np.ndarray]
+    source: str
+    seconds: float = 0.0
+    interrupted: bool = False
+
+
+def obtain_odenet(config: Config, data: Any, folder: Path, resume: bool, progress: bool) -> Trained:
+    """Load Table 1's ODE-Net, or train a small one on scikit-learn's 8 x 8 digits.
+
+    Args:
+        config: which.
+        data: MNIST's folder, needed with weights of Table 1.
+        folder: of the run.
+        resume: go on with what it holds.
+        progress: show the training.
+
+    Raises:
+        ExperimentError: the weights are not an ODE-Net's of table1, or MNIST's folder is missing.
+        ArchiveError, DataError: files are damaged.
+    """
+    if not config.weights:
+        return _train_small(config, folder, resume, progress)
+    path = Path(config.weights)
+    described = store.read_metadata(path).get("config")
+    if not isinstance(described, dict) or not str(described.get("model", "")).startswith("odenet"):
+        raise ExperimentError(
+            f"{path} holds no ODE-Net of table1: give the model.safetensors of "
+            "`neurode reproduce table1 --model odenet`"
+        )
+    if data is None:
+        raise ExperimentError("these weights are MNIST's: pass data=DIR, its folder, as well")
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
+    settings = make_config(Table1, given)
+    like = make_model(settings, settings.model, jax.random.key(0))
+    model, _ = store.load(path, like)
+    mnist = load_mnist(data)
+    images = np.asarray(scale_pixels(mnist.test_images[: config.images]))  # pyright: ignore
+    labels = mnist.test_labels[: config.images]
+    return Trained(model, images, labels, _read_history(path), f"Table 1's ODE-Net, {path}")
+
+
+def _train_small(config: Config, folder: Path, resume: bool, progress: bool) -> Trained:
+    digits = load_digits()
+    images = (digits.images / 16).astype(np.float32)
+    learned, held_out = slice(HELD_OUT, None), slice(0, min(HELD_OUT, config.images))
+    for_model, for_batches, for_fit = jax.random.split(jax.random.key(config.seed), 3)
+    arrays = jnp.asarray(images[learned]), jnp.asarray(digits.target[learned], jnp.int32)
+    model = ODENet(
+        channels=config.channels,
+        downsampling="none",
+        solver=Dopri5(),
+        rtol=config.tolerance,
+        atol=config.tolerance,
+        gradient=Backsolve(),
+        max_steps=256,
+        key=for_model,
+    )
+    rate = optax.cosine_decay_schedule(config.learning_rate, config.steps, 0.01)
+    described = {k: getattr(config, k) for k in ("seed", "steps", "batch_size", "learning_rate")}
+    result = fit(
+        odenet.objective,
+        model,
+        ArrayBatches(arrays, config.batch_size, key=for_batches),
+        optimizer=optax.adam(rate),
+        steps=config.steps,
+        key=for_fit,
+        run=folder / "digits",
+        config=described,
+        resume=resume,
+        progress=progress,
+    )
+    return Trained(
+        result.model,
+        images[held_out],
+        digits.target[held_out],
+        result.history,
+        f"a small ODE-Net on 8 x 8 digits, {config.steps} steps",
+        result.seconds,
+        result.interrupted,
+    )
+
+
+def _read_history(path: Path) -> dict[str, np.ndarray]:
+    """The metrics of the training, if they lie beside the weights."""
+    log = path.parent / "metrics.jsonl"
+    if not log.is_file():
+        return {}
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if "kind" not in row]
+    return {name: np.array([row[name] for row in rows], float) for name in rows[0]}
+
+
+def accuracy(logits: np.ndarray | Array, labels: np.ndarray) -> float:
+    """The share of images read right, in percent."""
+    return 100 * float(np.mean(np.asarray(logits).argmax(axis=1) == labels))

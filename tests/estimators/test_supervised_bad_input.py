@@ -1,0 +1,114 @@
+"""What a classifier or regressor cannot use, it refuses in one line that says what to do."""
+
+import json
+
+import numpy as np
+import pytest
+
+import neurode as nd
+from neurode import store
+from neurode.data import DataError
+from neurode.estimators import SettingError
+
+X = np.random.default_rng(0).normal(size=(12, 3))
+Y = np.arange(12) % 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"width": 0}, "width must be a whole number of at least 1, got 0"),
+        ({"hidden": ()}, "hidden must be positive whole numbers"),
+        ({"activation": "relu"}, "activation must be one of 'elu'"),
+        ({"augment": -1}, "augment must be a whole number of at least 0"),
+        ({"tolerance": 0}, "tolerance must be above 0"),
+        ({"predict_tolerance": 0.0}, "predict_tolerance must be above 0"),
+        ({"solver": nd.Euler()}, "has no error estimate"),
+        ({"solver": nd.Tsit5}, "solver must be None or an instance such as"),
+        ({"gradient": "adjoint"}, "gradient must be None or an instance such as"),
+        ({"early_stopping": "yes"}, "early_stopping must be one of True, False, 'auto'"),
+        ({"validation_fraction": 1.0}, "must be between 0 and 1"),
+        ({"class_weight": "even"}, 'class_weight must be None, "balanced" or a dict'),
+        ({"class_weight": {5: 1.0}}, "class_weight names 5, which is no label of y"),
+        ({"class_weight": {0: -1.0}}, "numbers of at least 0"),
+        ({"augment": 10**9}, r"training would take about .* GiB .* lower augment=1000000000"),
+        ({"shape": (1, 3)}, "too small for convolutions"),
+        ({"shape": 3}, "shape must be"),
+        ({"random_state": 1.5}, "random_state must be"),
+    ],
+)
+def test_settings(settings, message):
+    with pytest.raises((SettingError, DataError), match=message) as caught:
+        nd.ODENetClassifier(**settings).fit(X, Y)
+    assert "\n" not in str(caught.value)
+
+
+HOLES = np.where(X > 2, np.nan, X)
+HOLES[3, 1] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "how", "message"),
+    [
+        (HOLES, Y, {}, "X contains NaN in row 3, column 'x1'"),
+        (X, np.ones(12), {}, "one class only .*at least 2 classes"),
+        (X, np.linspace(0, 1, 12), {}, "Unknown label type"),
+        (X, np.array([1, "a"] * 6, object), {}, r"of several types \(int, str\)"),
+        (X, Y[:5], {}, "inconsistent numbers of samples"),
+        (X, Y, {"sample_weight": -np.ones(12)}, "must not be negative"),
+        (X, Y, {"sample_weight": np.zeros(12)}, "at least one non-zero"),
+        (X, Y, {"sample_weight": Y}, "one class only"),
+        (X[0], Y, {}, "Expected 2D array"),
+        (np.zeros((12, 8, 8), complex), Y, {}, "images must be numbers"),
+        (np.zeros((12, 8, 8, 1, 1)), Y, {}, "shape must be"),
+    ],
+)
+def test_examples(x, y, how, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        nd.ODENetClassifier().fit(x, y, **how)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def small():
+    settings = {"width": 2, "hidden": (2,), "solver": nd.HeunEuler(), "gradient": nd.Direct()}
+    return nd.ODENetClassifier(**settings, steps=1, max_steps=32).fit(X, Y)
+
+
+def test_labels_unseen_in_training(small):
+    with pytest.warns(UserWarning, match="not in training: '5'.*count as errors"):
+        assert small.score(X[:3], [5, 5, 5]) == 0
+    with pytest.raises(DataError, match="not in training: '5'.*leave those examples out"):
+        small.tune_tolerance(X[:3], [5, 0, 1])
+
+
+def test_other_columns_and_bad_tolerances(small):
+    with pytest.raises(DataError, match="2 features, but ODENetClassifier is expecting 3"):
+        small.predict(X[:, :2])
+    with pytest.raises(SettingError, match="tolerances must be positive"):
+        small.tune_tolerance(X, Y, tolerances=(0, 1))
+    with pytest.raises(SettingError, match="depths must increase"):
+        small.features(X, depths=(1, 0))
+
+
+def test_a_solve_that_fails_names_its_row(small):
+    with pytest.raises(nd.SolveError, match=r"row 0 and 11 others could not be solved .*max_steps"):
+        small._predict_rows(X, 1e-12)
+
+
+def test_training_that_blows_up_says_at_which_step():
+    settings = {"width": 2, "hidden": (2,), "solver": nd.HeunEuler(), "gradient": nd.Direct()}
+    model = nd.ODENetClassifier(**settings, steps=100, max_steps=1, tolerance=1e-9)
+    with pytest.raises(RuntimeError, match=r"training stopped at step 21.*Try a lower learning"):
+        model.fit(X, Y)
+
+
+def test_files_of_others(small, tmp_path):
+    path = small.save(tmp_path / "m.safetensors")
+    with pytest.raises(store.ArchiveMismatch, match="needs no field"):
+        nd.load(path, field=print)
+    metadata = store.read_metadata(path) | {"model_version": 99}
+    store.save(tmp_path / "new.safetensors", {}, metadata)
+    with pytest.raises(store.ArchiveError, match="format 99.*upgrade neurode"):
+        nd.load(tmp_path / "new.safetensors")
+    assert json.dumps(metadata["settings"])  # plain JSON, nothing to run
