@@ -45,7 +45,14 @@ from .solvers import (
 from .stepping import ConstantSteps, IController, PIController, PIDController, StepTo
 
 if TYPE_CHECKING:
-    from .estimators import ContinuousFlow, DensitySampler, LatentODE, NeuralODE, load
+    from .estimators import (
+        ContinuousFlow,
+        DensitySampler,
+        LatentODE,
+        NeuralODE,
+        PoissonProcess,
+        load,
+    )
 
 __version__ = "0.1.0"
 
@@ -55,6 +62,7 @@ _ON_FIRST_USE = {
     "DensitySampler": "estimators",
     "LatentODE": "estimators",
     "NeuralODE": "estimators",
+    "PoissonProcess": "estimators",
     "load": "estimators",
 }
 
@@ -109,6 +117,7 @@ __all__ = [
     "NeuralODE",
     "PIController",
     "PIDController",
+    "PoissonProcess",
     "Ralston",
     "Rodas5P",
     "Rosenbrock23",

@@ -9,6 +9,7 @@ from neurode.estimators.estimator import SettingError as SettingError
 from neurode.estimators.inference import Estimates as Estimates
 from neurode.estimators.latent import LatentODE as LatentODE
 from neurode.estimators.loading import load as load
+from neurode.estimators.poisson import PoissonProcess as PoissonProcess
 from neurode.estimators.predictive import Forecast as Forecast
 from neurode.estimators.sampler import DensitySampler as DensitySampler
 
@@ -22,6 +23,7 @@ __all__ = [
     "IdentifiabilityWarning",
     "LatentODE",
     "NeuralODE",
+    "PoissonProcess",
     "SettingError",
     "load",
 ]

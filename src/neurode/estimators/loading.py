@@ -8,6 +8,8 @@ from neurode.estimators.dynamics import NeuralODE
 from neurode.estimators.flow_files import read_flow
 from neurode.estimators.latent import LatentODE
 from neurode.estimators.latent_saving import read_latent
+from neurode.estimators.poisson import PoissonProcess
+from neurode.estimators.poisson_files import read_process
 from neurode.estimators.sampler import DensitySampler
 from neurode.estimators.saving import find_model, read_header, read_model
 from neurode.store import ArchiveError
@@ -17,6 +19,7 @@ _ESTIMATORS = {
     "ContinuousFlow": (ContinuousFlow, read_flow),
     "DensitySampler": (DensitySampler, read_flow),
     "LatentODE": (LatentODE, read_latent),
+    "PoissonProcess": (PoissonProcess, read_process),
 }
 
 

@@ -10,6 +10,11 @@ from neurode.models.emissions import BernoulliEmission as BernoulliEmission
 from neurode.models.emissions import Emission as Emission
 from neurode.models.emissions import GaussianEmission as GaussianEmission
 from neurode.models.emissions import PoissonEmission as PoissonEmission
+from neurode.models.events import EventLikelihood as EventLikelihood
+from neurode.models.events import EventWindows as EventWindows
+from neurode.models.events import LatentIntensity as LatentIntensity
+from neurode.models.events import follow_intensity as follow_intensity
+from neurode.models.events import log_likelihoods as log_likelihoods
 from neurode.models.flow import Flow as Flow
 from neurode.models.flow import FlowLikelihood as FlowLikelihood
 from neurode.models.flow import Normal as Normal
@@ -38,10 +43,13 @@ __all__ = [
     "Crops",
     "Dynamics",
     "Emission",
+    "EventLikelihood",
+    "EventWindows",
     "Flow",
     "FlowLikelihood",
     "GaussianEmission",
     "GaussianNoise",
+    "LatentIntensity",
     "LatentLoss",
     "LatentModel",
     "Normal",
@@ -59,7 +67,9 @@ __all__ = [
     "TrajectoryLoss",
     "Transported",
     "UnknownParameter",
+    "follow_intensity",
     "log_density",
+    "log_likelihoods",
     "mean_square",
     "new_latent_model",
     "solve_paths",
