@@ -16,6 +16,7 @@ from neurode.cli import (
     demo,
     fit,
     fit_density,
+    fit_events,
     forecast,
     info,
     predict,
@@ -75,6 +76,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 fit.app.command("density")(fit_density.density)
+fit.app.command("events")(fit_events.events)
 fit.app.command("series")(series.series)
 app.add_typer(fit.app, name="fit")
 app.command("predict")(predict.predict)

@@ -9,6 +9,7 @@ from neurode.estimators.estimator import SettingError as SettingError
 from neurode.estimators.inference import Estimates as Estimates
 from neurode.estimators.latent import LatentODE as LatentODE
 from neurode.estimators.loading import load as load
+from neurode.estimators.poisson import Intensity as Intensity
 from neurode.estimators.poisson import PoissonProcess as PoissonProcess
 from neurode.estimators.predictive import Forecast as Forecast
 from neurode.estimators.sampler import DensitySampler as DensitySampler
@@ -21,6 +22,7 @@ __all__ = [
     "Estimator",
     "Forecast",
     "IdentifiabilityWarning",
+    "Intensity",
     "LatentODE",
     "NeuralODE",
     "PoissonProcess",

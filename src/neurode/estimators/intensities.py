@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Key
 
 from neurode.core.status import SolveError, Status
@@ -19,6 +18,7 @@ from neurode.models import (
     EventWindows,
     LatentIntensity,
     SolveOptions,
+    differentiate_log_rates,
     follow_intensity,
 )
 from neurode.training import FitResult, fit
@@ -30,6 +30,7 @@ HALF_SPAN = 4.0
 _PIECE = 512  # events that a window is cut into at most, for batches
 _LAST_RATE = 0.01  # of the learning rate, at the last step
 _SKIPPED = 10  # updates in a row that may fail and be left out
+_BUCKET = 1024  # times of an evaluation at least
 _FINE = 1e-6  # tolerance of evaluations, which are in double precision
 
 
@@ -171,7 +172,7 @@ def evaluate(
     """
     order = np.argsort(times, kind="stable")
     # Padded to a power of two, so that another number of times compiles nothing anew.
-    size = 1 << int(np.ceil(np.log2(max(64, len(times) + 1))))
+    size = 1 << int(np.ceil(np.log2(max(_BUCKET, len(times) + 1))))
     ts = np.full(size, -HALF_SPAN)
     ts[size - len(times) :] = clock(times[order])  # the first ones stand at the start
     with jax.enable_x64(True):
@@ -204,7 +205,6 @@ def spread_of_logs(
     clock: Clock,
     windows: np.ndarray,
     nodes: np.ndarray,
-    options: SolveOptions,
     precision: float,
 ) -> np.ndarray:
     """The standard deviation of log lambda at some times: a linearised Laplace approximation.
@@ -218,8 +218,7 @@ def spread_of_logs(
         model: the fitted process.
         clock: its own.
         windows: that it was learned from, [w, 2].
-        nodes: increasing times [m], among them those of the windows.
-        options: how it is solved.
+        nodes: increasing times [m] from the clock's start to its end or beyond, close together.
         precision: of the prior.
 
     Returns:
@@ -229,9 +228,8 @@ def spread_of_logs(
     (2003), section 7.1, for the likelihood.
     """
     with jax.enable_x64(True):
-        s = jnp.concatenate([jnp.full(1, -HALF_SPAN), jnp.asarray(clock(nodes))])
-        jacobian, logs = _differentiate(as_double(model), s, _tighten(options))
-        jacobian, logs = np.asarray(jacobian)[1:], np.asarray(logs)[1:]
+        found = _differentiate(as_double(model), jnp.asarray(clock(nodes)))
+        logs, jacobian = map(np.asarray, found)
     edges = np.concatenate([nodes[:1], (nodes[1:] + nodes[:-1]) / 2, nodes[-1:]])
     expected = np.exp(logs) * clock.speed * weigh_coverage(windows, edges)  # events near each node
     kernel = jacobian @ jacobian.T / precision
@@ -242,17 +240,7 @@ def spread_of_logs(
     return np.sqrt(np.maximum(variance, 0))
 
 
-@eqx.filter_jit
-def _differentiate(model: LatentIntensity, s: Array, options: SolveOptions) -> tuple[Array, Array]:
-    arrays, rest = eqx.partition(model.weights(), eqx.is_inexact_array)
-    flat, unravel = ravel_pytree(arrays)
-
-    def logs(flat):
-        weights = eqx.combine(unravel(flat), rest)
-        found = follow_intensity(LatentIntensity(*weights, model.scale), s, options)
-        return found.log_rates, found.log_rates
-
-    return jax.jacrev(logs, has_aux=True)(flat)
+_differentiate = eqx.filter_jit(differentiate_log_rates)
 
 
 def as_double(model: LatentIntensity) -> LatentIntensity:

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 from sklearn.utils.validation import check_is_fitted
 
 from neurode.data import DataError, Events, read_events
-from neurode.estimators.estimator import Estimator, SettingError, as_key, check_number
+from neurode.estimators.estimator import Estimator, SettingError, as_key
 from neurode.estimators.intensities import (
     Clock,
     Schedule,
@@ -20,6 +20,8 @@ from neurode.estimators.intensities import (
     train_intensity,
 )
 from neurode.estimators.poisson_files import write_process
+from neurode.estimators.poisson_settings import check_process_settings
+from neurode.estimators.time_rescaling import Residuals, compare_gaps, draw_events
 from neurode.gradients import Checkpointed
 from neurode.gradients.gradient import GradientStrategy
 from neurode.models import LatentIntensity, SolveOptions
@@ -43,22 +45,6 @@ class Intensity(NamedTuple):
     rate: np.ndarray
     low: np.ndarray
     high: np.ndarray
-
-
-class Residuals(NamedTuple):
-    """What is left of events once time runs at the speed of their intensity.
-
-    Attributes:
-        gaps: expected events between one event and the next, all windows in a row, [n]:
-            exponential with mean 1 if the intensity is right.
-        statistic: the Kolmogorov-Smirnov distance of 1 - exp(-gaps) from uniform.
-        p_value: the chance of a greater one. On the events that were fitted it is too large,
-            more so the more freely the intensity could follow them.
-    """
-
-    gaps: np.ndarray
-    statistic: float
-    p_value: float
 
 
 class PoissonProcess(Estimator):
@@ -159,7 +145,7 @@ class PoissonProcess(Estimator):
             SettingError: an argument of the estimator cannot be.
             TrainingError: training met what is not finite, again and again.
         """
-        self._check_settings()
+        check_process_settings(self)
         began = time.monotonic()
         data = read_events(events, windows)
         if not data.count:
@@ -230,15 +216,15 @@ class PoissonProcess(Estimator):
         times, shape = self._read_times(t)
         if not times.size:
             return Intensity(*(np.zeros(shape) for _ in range(3)))
-        logs, _ = evaluate(self.model_, self._clock(), times, self._options())
-        half = stats.norm.ppf((1 + level) / 2) * self._spread(times)
+        logs, _ = self._evaluate(times)
+        half = ndtri((1 + level) / 2) * self._spread(times)
         return Intensity(*(np.exp(x).reshape(shape) for x in (logs, logs - half, logs + half)))
 
     def expected_count(self, windows: Any) -> Any:
         """The expected number of events in a window (start, end), or in each of several, [w]."""
         self._check_fitted()
         ends, is_single = self._read_windows(windows)
-        _, integrals = evaluate(self.model_, self._clock(), ends.ravel(), self._options())
+        _, integrals = self._evaluate(ends.ravel())
         counts = np.diff(integrals.reshape(-1, 2))[:, 0]
         return float(counts[0]) if is_single else counts
 
@@ -253,7 +239,7 @@ class PoissonProcess(Estimator):
         self._check_fitted()
         data = self._read(events, windows)
         times = np.concatenate([*data.times, data.windows.ravel()])
-        logs, integrals = evaluate(self.model_, self._clock(), times, self._options())
+        logs, integrals = self._evaluate(times)
         return float(
             logs[: data.count].sum() - np.diff(integrals[data.count :].reshape(-1, 2)).sum()
         )
@@ -272,20 +258,16 @@ class PoissonProcess(Estimator):
             events: as in `fit`.
             windows: as in `fit`.
 
-        Source: Brown, Barbieri, Ventura, Kass and Frank (2002), Neural Computation 14, 325-346.
+        Source: Brown et al. (2002); see `time_rescaling`.
         """
         self._check_fitted()
         data = self._read(events, windows)
         if not data.count:
             raise DataError("no event, so there is nothing to compare")
         times = np.concatenate([*data.times, data.windows.ravel()])
-        _, integrals = evaluate(self.model_, self._clock(), times, self._options())
-        ends = integrals[data.count :].reshape(-1, 2)
-        before = np.concatenate([[0.0], np.cumsum(np.diff(ends)[:-1, 0])]) - ends[:, 0]
+        _, integrals = self._evaluate(times)
         counts = [len(part) for part in data.times]
-        gaps = np.diff(integrals[: data.count] + np.repeat(before, counts), prepend=0.0)
-        test = stats.kstest(-np.expm1(-gaps), "uniform")
-        return Residuals(gaps, float(test.statistic), float(test.pvalue))
+        return compare_gaps(counts, integrals[: data.count], integrals[data.count :].reshape(-1, 2))
 
     def sample(self, windows: Any = None, *, random_state: Any = None) -> Any:
         """Draw events from the fitted process, by time rescaling.
@@ -306,12 +288,10 @@ class PoissonProcess(Estimator):
         random = np.random.default_rng(seed)
         grid = np.linspace(ends.min(), ends.max(), _CELLS + 1)
         grid = np.union1d(grid, ends.ravel())
-        _, integrals = evaluate(self.model_, self._clock(), grid, self._options())
-        drawn = []
-        for low, high in np.interp(ends, grid, integrals):
-            count = random.poisson(high - low)
-            times = np.interp(np.sort(random.uniform(low, high, count)), integrals, grid)
-            drawn.append(times if self.calendar_ is None else self.calendar_.format(times))
+        _, integrals = self._evaluate(grid)
+        drawn = draw_events(random, ends, grid, integrals)
+        if self.calendar_ is not None:
+            drawn = [self.calendar_.format(times) for times in drawn]
         return drawn[0] if is_single else drawn
 
     def summary_text(self) -> str:
@@ -321,7 +301,8 @@ class PoissonProcess(Estimator):
         unit = "unit of time" if self.calendar_ is None else "day"
         exposure = float(np.diff(self.windows_).sum())
         lines = [
-            f"an intensity fitted to {self.num_events_} events in {len(self.windows_)} window"
+            f"an intensity fitted to {self.num_events_} event{'s'[: self.num_events_ != 1]} in "
+            f"{len(self.windows_)} window"
             f"{'s'[: len(self.windows_) != 1]} in {s['steps']} steps ({s['seconds']:.1f} s)",
             f"log-likelihood: {-self.history_['nll'][-1]:.4g} nats per event; mean rate "
             f"{self.num_events_ / exposure:.4g} per {unit}",
@@ -352,25 +333,6 @@ class PoissonProcess(Estimator):
     def _check_fitted(self) -> None:
         check_is_fitted(self, "model_")
 
-    def _check_settings(self) -> None:
-        for name in ("latent", "steps", "max_steps", "batch_size"):
-            check_number(name, getattr(self, name), least=1, whole=True)
-        for name in ("rtol", "atol", "learning_rate", "prior_precision"):
-            check_number(name, getattr(self, name), least=1e-12)
-        for name in ("hidden", "readout"):
-            widths = getattr(self, name)
-            if isinstance(widths, (int, str)):
-                raise SettingError(f"{name} must be a list of widths such as (32,), got {widths!r}")
-            for width in widths:
-                check_number(name, width, least=1, whole=True)
-        for name, kind, example in (
-            ("solver", Solver, "nd.Tsit5()"),
-            ("gradient", GradientStrategy, "nd.Checkpointed()"),
-        ):
-            if not isinstance(getattr(self, name), kind):
-                got = getattr(self, name)
-                raise SettingError(f"{name} must be an instance such as {example}, got {got!r}")
-
     def _options(self) -> SolveOptions:
         return SolveOptions(
             self.solver, float(self.rtol), float(self.atol), int(self.max_steps), self.gradient
@@ -378,13 +340,12 @@ class PoissonProcess(Estimator):
 
     def _config(self) -> dict[str, Any]:
         """What decides a fit beside its data and its weights, for a run's folder."""
-        names = ("rtol", "atol", "max_steps", "steps", "learning_rate", "batch_size")
-        return {
-            "estimator": type(self).__name__,
-            "solver": repr(self.solver),
-            "gradient": repr(self.gradient),
-            **{name: getattr(self, name) for name in (*names, "prior_precision")},
-        }
+        names = ("rtol", "atol", "steps", "learning_rate", "batch_size", "prior_precision")
+        objects = {name: repr(getattr(self, name)) for name in ("solver", "gradient")}
+        return objects | {name: getattr(self, name) for name in names}
+
+    def _evaluate(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return evaluate(self.model_, self._clock(), times, self._options())
 
     def _clock(self) -> Clock:
         return Clock(float(self.windows_.min()), float(self.windows_.max()))
@@ -439,6 +400,6 @@ class PoissonProcess(Estimator):
             beyond = np.arange(clock.end + step, times.max() + step, step)
             nodes = np.concatenate([nodes, beyond])
         spread = spread_of_logs(
-            self.model_, clock, self.windows_, nodes, self._options(), self.prior_precision
+            self.model_, clock, self.windows_, nodes, float(self.prior_precision)
         )
         return np.interp(times, nodes, spread)

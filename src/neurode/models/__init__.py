@@ -13,6 +13,7 @@ from neurode.models.emissions import PoissonEmission as PoissonEmission
 from neurode.models.events import EventLikelihood as EventLikelihood
 from neurode.models.events import EventWindows as EventWindows
 from neurode.models.events import LatentIntensity as LatentIntensity
+from neurode.models.events import differentiate_log_rates as differentiate_log_rates
 from neurode.models.events import follow_intensity as follow_intensity
 from neurode.models.events import log_likelihoods as log_likelihoods
 from neurode.models.flow import Flow as Flow
@@ -67,6 +68,7 @@ __all__ = [
     "TrajectoryLoss",
     "Transported",
     "UnknownParameter",
+    "differentiate_log_rates",
     "follow_intensity",
     "log_density",
     "log_likelihoods",

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from neurode.ivp import solve
@@ -87,6 +88,10 @@ class LatentIntensity(eqx.Module):
         """log(lambda / scale) of latent states."""
         return self.readout(z)[..., 0]
 
+    def log_rate(self, z: Float[Array, "*rows d"]) -> Float[Array, "*rows"]:
+        """log lambda of latent states."""
+        return jnp.log(self.scale) + self.log_ratio(z)
+
     def weights(self) -> Any:
         """What is trained, and what the prior is about: everything but the scale."""
         return self.field, self.readout, self.initial
@@ -122,11 +127,43 @@ def follow_intensity(
     )
     z, integrals = solution.ys
     return Intensities(
-        jnp.log(model.scale) + model.log_ratio(z),
+        model.log_rate(z),
         model.scale * integrals,
         solution.status,
         solution.stats.num_f_evals,
     )
+
+
+def differentiate_log_rates(
+    model: LatentIntensity, ts: Float[Array, " m"]
+) -> tuple[Float[Array, " m"], Float[Array, "m p"]]:
+    """log lambda on a grid, and its derivatives by the p weights.
+
+    The grid, from the model's start on, has to be so fine that one classical Runge-Kutta step
+    leads from each time to the next: all m gradients are then one short scan.
+    """
+    arrays, rest = eqx.partition(model.weights(), eqx.is_inexact_array)
+    flat, unravel = ravel_pytree(arrays)
+
+    def log_rates(flat):
+        field, readout, initial = eqx.combine(unravel(flat), rest)
+
+        def step(z, interval):
+            t, h = interval
+            k1 = field(t, z)
+            k2 = field(t + h / 2, z + h / 2 * k1)
+            k3 = field(t + h / 2, z + h / 2 * k2)
+            k4 = field(t + h, z + h * k3)
+            z = z + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+            return z, z
+
+        _, z = jax.lax.scan(step, initial, (ts[:-1], jnp.diff(ts)))
+        z = jnp.concatenate([initial[None], z])
+        logs = LatentIntensity(field, readout, initial, model.scale).log_rate(z)
+        return logs, logs
+
+    jacobian, logs = jax.jacrev(log_rates, has_aux=True)(flat)
+    return logs, jacobian
 
 
 def log_likelihoods(

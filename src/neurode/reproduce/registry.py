@@ -65,6 +65,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         "Table 2: latent ODE against recurrent networks on spirals",
         "about 60 minutes; --quick 1 minute",
     ),
+    "fig7": Experiment(
+        "neurode.reproduce.fig7_poisson",
+        "Figure 7: rates of Poisson processes, learned from events and against the truth",
+        "about 4 minutes; --quick 1 minute",
+    ),
     "fig8": Experiment(
         "neurode.reproduce.fig8_spirals",
         "Figure 8: reconstructions from 30 points, and the latent space",

@@ -1,5 +1,7 @@
 """The models that the paper compares with."""
 
+from neurode.models.baselines.kernel_intensity import choose_bandwidth as choose_bandwidth
+from neurode.models.baselines.kernel_intensity import kernel_intensity as kernel_intensity
 from neurode.models.baselines.planar_flow import PlanarFlow as PlanarFlow
 from neurode.models.baselines.planar_flow import PlanarLikelihood as PlanarLikelihood
 from neurode.models.baselines.planar_flow import PlanarReverseKL as PlanarReverseKL
@@ -14,4 +16,6 @@ __all__ = [
     "PlanarReverseKL",
     "RecurrentForecaster",
     "Sequences",
+    "choose_bandwidth",
+    "kernel_intensity",
 ]
