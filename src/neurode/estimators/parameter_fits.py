@@ -184,7 +184,8 @@ def _match(
             "the ODE is not finite along the smoothed trajectories at any start that was tried: "
             "check the ODE, or give start values or bounds"
         )
-    estimates = _infer_matched(problem, found, observed, series)
+    moved = influence(problem, found)
+    estimates = infer_matched(problem, found, moved, observed, series)
     if plan.method in _MATCHING:
         for sentence in estimates.problems:
             warnings.warn(sentence, IdentifiabilityWarning, stacklevel=5)
@@ -200,12 +201,20 @@ def _match(
     return ShootingFit(estimates, history, bool(found.converged))
 
 
-def _infer_matched(
-    problem: Matching, found: Matched, observed: int, series: SeriesBatch
+def infer_matched(
+    problem: Matching, found: Matched, moved: Any, observed: int, series: SeriesBatch
 ) -> Estimates:
-    """Estimates with the sandwich covariance."""
+    """Estimates with the sandwich covariance.
+
+    Args:
+        problem: what was matched.
+        found: where the search ended.
+        moved: d(free) / d(observation) there, as `influence` has it.
+        observed: numbers observed.
+        series: what was observed.
+    """
     n, d = problem.smoothed.values.shape[0], len(series.names)
-    moved = np.asarray(influence(problem, found))
+    moved = np.asarray(moved)
     variances = np.asarray(problem.smoothed.variances)
     covariance = np.einsum("indt,jndt,d->ij", moved, moved, variances)
     gradient = np.asarray(found.gradient)

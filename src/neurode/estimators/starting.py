@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 from neurode.data import SeriesBatch
 from neurode.models import ParameterSpace
 
-_LANES = 64  # starts of a matching, which are cheap
+_LANES = 32  # starts of a matching, which are cheap
 _WIDE = 2.0  # standard deviation of the free numbers of these
 _AROUND = 1.0  # and of the starts around a given one: a factor e for a positive parameter
 

@@ -85,6 +85,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         "Figure 10: a growing number of observations",
         "seconds with the weights of table2, else 4 minutes",
     ),
+    "parameter_estimation": Experiment(
+        "neurode.reproduce.parameter_estimation",
+        "Unknown parameters of ODEs: shooting, matching, orthogonality, SciPy, and a network",
+        "about 45 minutes; --quick 5 minutes",
+    ),
 }
 
 
