@@ -39,8 +39,8 @@ class NeuralODE(Estimator):
     Args:
         field: `f(t, y, p) -> dy/dt` if there are parameters, p holding them by name (`p["a"]` or
             `p.a`); else an `equinox.Module` f(t, y), or None for an `MLPField`.
-        parameters: start value of each unknown parameter by name; None for a value, or a list of
-            names, starts from gradient matching. None for a network.
+        parameters: start value of each unknown parameter by name; a list of names, or None for a
+            value, starts from matched gradients. None for a network.
         method: of an ODE's fit. "shooting" solves each trajectory and maximises the likelihood.
             "multiple_shooting" fits segments of it first, each from a state of its own, and goes
             on from there: the same estimate, found from further away. "gradient_matching" and
@@ -73,10 +73,10 @@ class NeuralODE(Estimator):
         curriculum: share of the updates during which the fitted horizon grows from 15% of each
             trajectory to all of it; 0 fits all of it from the start.
         max_iterations: steps of the search for parameters at most.
-        starts: searches for parameters, as lanes of one program: the first from the start values,
-            the others from around them. More than one is a remedy for local minima.
+        starts: searches for parameters, as lanes of one program, from the start values, matched
+            gradients and around both. More than one is a remedy for local minima.
         segments: of each trajectory in multiple shooting; None is one for about eight times.
-        conditions: test functions per trajectory and variable of "orthogonality"; None chooses.
+        conditions: test functions per variable of "orthogonality"; None chooses.
         random_state: seed or typed key of everything random; None draws one.
         progress: whether to show the training of a network.
 
@@ -177,7 +177,7 @@ class NeuralODE(Estimator):
             ys: values [T], [T, d] or [n, T, d], a pandas frame, or a list; NaN is missing.
             names: the d variables; None takes a frame's columns, or y0, y1, ….
             run: a folder for the checkpoints of a network's training, which Ctrl-C saves and the
-                same call goes on with. A fit of parameters takes seconds and writes none.
+                same call goes on with. A fit of parameters writes none.
             resume: False starts anew in that folder.
 
         Returns:
@@ -191,9 +191,8 @@ class NeuralODE(Estimator):
         """
         check_settings(self)
         began = time.monotonic()
-        series = read_series(ts, ys, names)
         hidden = dict(self.unobserved or {})
-        series = add_unobserved(series, hidden)
+        series = add_unobserved(read_series(ts, ys, names), hidden)
         first = first_states(series, self.transform, self.initial == "learned", hidden)
         if self.parameters is None:
             self._fit_network(series, first, run, resume)
@@ -215,8 +214,7 @@ class NeuralODE(Estimator):
                 per trajectory [m, d], is the state at the first of the times instead.
 
         Returns:
-            Values [T, d] of a single trajectory; [n, T, d] of several, or a list of [T_i, d] if
-            the times were a list.
+            Values [T, d] of one trajectory; [n, T, d] of several, a list if the times were one.
 
         Raises:
             NotFittedError: before `fit`.

@@ -33,6 +33,7 @@ from neurode.reproduce.estimation_problems import (
 
 OPTIONS = SolveOptions(rtol=1e-8, atol=1e-8)
 MOST_ITERATIONS = 100
+STARTS = 8  # of a matching, anywhere
 
 
 class Estimated(NamedTuple):
@@ -77,7 +78,7 @@ def run_matching(problem: Problem, data: list[SeriesBatch], weak: bool, seed: in
         )
         smoothing = time.perf_counter() - began
         ones = dict.fromkeys(problem.truth, 1.0)
-        starts = scatter(space, ones, list(ones), jax.random.key(seed))
+        starts = scatter(space, ones, list(ones), jax.random.key(seed))[:STARTS]
 
         def both(problem, starts):
             found = match(problem, starts)

@@ -73,18 +73,18 @@ def run(
     del data
     cells: dict[tuple[str, float, str], dict[str, Any]] = {}
     places = [(title, noise) for title in PROBLEMS for noise in config.noises]
-    for method in METHODS:
-        for title, noise in places:
-            problem = PROBLEMS[title]
-            place = folder / "cells" / f"{title}-{noise:g}-{method}.json".replace(" ", "-")
-            kept = _read(place, config) if resume else None
-            if kept is None:
-                _say(progress, f"{title}, noise {noise:.0%}, {method}")
-                sets = simulate(problem, noise, config.data_sets, config.seed)
-                matched = cells.get((title, noise, METHODS[0]))
-                kept = _estimate(method, problem, sets, matched, config)
-                _keep(place, kept, config)
-            cells[title, noise, method] = kept
+    order = [(*place, method) for place in places for method in METHODS[:-1]]
+    for title, noise, method in [*order, *((*place, METHODS[-1]) for place in places)]:
+        problem = PROBLEMS[title]
+        place = folder / "cells" / f"{title}-{noise:g}-{method}.json".replace(" ", "-")
+        kept = _read(place, config) if resume else None
+        if kept is None:
+            _say(progress, f"{title}, noise {noise:.0%}, {method}")
+            sets = simulate(problem, noise, config.data_sets, config.seed)
+            matched = cells.get((title, noise, METHODS[0]))
+            kept = _estimate(method, problem, sets, matched, config)
+            _keep(place, kept, config)
+        cells[title, noise, method] = kept
     return _collect(config, cells)
 
 
