@@ -76,7 +76,6 @@ class NeuralODE(Estimator):
         starts: searches for parameters, as lanes of one program, from the start values, matched
             gradients and around both. More than one is a remedy for local minima.
         segments: of each trajectory in multiple shooting; None is one for about eight times.
-        conditions: test functions per variable of "orthogonality"; None chooses.
         random_state: seed or typed key of everything random; None draws one.
         progress: whether to show the training of a network.
 
@@ -126,7 +125,6 @@ class NeuralODE(Estimator):
         max_iterations: int = 100,
         starts: int = 1,
         segments: int | None = None,
-        conditions: int | None = None,
         random_state: Any = 0,
         progress: bool = False,
     ):
@@ -156,7 +154,6 @@ class NeuralODE(Estimator):
         self.max_iterations = max_iterations
         self.starts = starts
         self.segments = segments
-        self.conditions = conditions
         self.random_state = random_state
         self.progress = progress
 

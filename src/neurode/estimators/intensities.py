@@ -30,6 +30,8 @@ HALF_SPAN = 4.0
 _PIECE = 512  # events that a window is cut into at most, for batches
 _LAST_RATE = 0.01  # of the learning rate, at the last step
 _SKIPPED = 10  # updates in a row that may fail and be left out
+_NODES = 256  # intervals of the band over the windows
+_FAR = 4  # a forecast of it has at most so many times these
 _BUCKET = 1024  # times of an evaluation at least
 _FINE = 1e-6  # tolerance of evaluations, which are in double precision
 
@@ -198,6 +200,15 @@ def weigh_coverage(windows: np.ndarray, edges: np.ndarray) -> np.ndarray:
     for start, end in windows:
         watched += np.clip(edges, start, end) - start
     return np.diff(watched)
+
+
+def place_nodes(clock: Clock, last: float) -> np.ndarray:
+    """Times at which the band is worked out, up to the last one; it is interpolated in between."""
+    nodes = np.linspace(clock.start, clock.end, _NODES + 1)
+    if last <= clock.end:
+        return nodes
+    step = max(nodes[1] - nodes[0], (last - clock.end) / (_FAR * _NODES))
+    return np.concatenate([nodes, np.arange(clock.end + step, last + step, step)])
 
 
 def spread_of_logs(

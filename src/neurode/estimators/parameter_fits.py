@@ -50,7 +50,6 @@ class Plan(NamedTuple):
     max_iterations: int
     starts: int
     segments: int | None
-    conditions: int | None
     key: Key
 
 
@@ -69,7 +68,6 @@ def make_plan(estimator: Any, options: SolveOptions) -> Plan:
         e.max_iterations,
         int(e.starts),
         e.segments,
-        e.conditions,
         e._key(),
     )
 
@@ -163,12 +161,7 @@ def _match(
     conditions = None
     if plan.method == "orthogonality":
         length = int(np.asarray(series.mask).any(axis=2).sum(axis=1).max())
-        conditions = plan.conditions or default_conditions(len(start), length, d)
-        if conditions * d * len(series) < len(start):
-            raise DataError(
-                f"{conditions} conditions for {d} variables of {len(series)} trajectories cannot "
-                f"determine {len(start)} parameters: raise conditions"
-            )
+        conditions = default_conditions(len(start), length, d)
     if observed <= len(start):
         raise DataError(
             f"{observed} observations cannot determine {len(start)} parameters: observe more, or "

@@ -16,6 +16,7 @@ from neurode.estimators.intensities import (
     Clock,
     Schedule,
     evaluate,
+    place_nodes,
     spread_of_logs,
     train_intensity,
 )
@@ -28,9 +29,7 @@ from neurode.models import LatentIntensity, SolveOptions
 from neurode.solvers import Tsit5
 from neurode.solvers.solver import Solver
 
-_NODES = 256  # intervals on which the band is worked out; between them it is interpolated
 _CELLS = 8192  # of the inverse of the integral, for samples
-_FAR = 4  # a forecast of the band has at most so many times the nodes
 
 
 class Intensity(NamedTuple):
@@ -394,11 +393,7 @@ class PoissonProcess(Estimator):
 
     def _spread(self, times: np.ndarray) -> np.ndarray:
         clock = self._clock()
-        nodes = np.linspace(clock.start, clock.end, _NODES + 1)
-        if times.max() > clock.end:
-            step = max(nodes[1] - nodes[0], (times.max() - clock.end) / (_FAR * _NODES))
-            beyond = np.arange(clock.end + step, times.max() + step, step)
-            nodes = np.concatenate([nodes, beyond])
+        nodes = place_nodes(clock, times.max())
         spread = spread_of_logs(
             self.model_, clock, self.windows_, nodes, float(self.prior_precision)
         )

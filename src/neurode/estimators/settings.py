@@ -136,9 +136,8 @@ def _check_parameters(e: Any) -> None:
 def _check_method(e: Any) -> None:
     check_choice("method", e.method, METHODS)
     check_number("starts", e.starts, least=1, whole=True)
-    for name in ("segments", "conditions"):
-        if getattr(e, name) is not None:
-            check_number(name, getattr(e, name), least=1, whole=True)
+    if e.segments is not None:
+        check_number("segments", e.segments, least=1, whole=True)
     hidden = {} if e.unobserved is None else e.unobserved
     if not isinstance(hidden, Mapping):
         raise SettingError(f"unobserved must be a dict {{name: guess}}, got {hidden!r}")
