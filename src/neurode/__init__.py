@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         NeuralODE,
         ODENetClassifier,
         ODENetRegressor,
+        PoissonProcess,
         load,
     )
 
@@ -68,6 +69,7 @@ _ON_FIRST_USE = {
     "NeuralODE": "estimators",
     "ODENetClassifier": "estimators",
     "ODENetRegressor": "estimators",
+    "PoissonProcess": "estimators",
     "load": "estimators",
 }
 
@@ -127,6 +129,7 @@ __all__ = [
     "ODENetRegressor",
     "PIController",
     "PIDController",
+    "PoissonProcess",
     "Ralston",
     "Rodas5P",
     "Rosenbrock23",

@@ -125,7 +125,7 @@ def test_what_an_ode_must_return(ode, message):
 
 
 def test_an_ode_of_other_variables_than_the_data():
-    with pytest.raises(SettingError, match=r"each of the 3 observed variables.*shape \(2,\)"):
+    with pytest.raises(SettingError, match=r"each of the 3 variables.*shape \(2,\)"):
         NeuralODE(chain, parameters={"a": 1.0, "b": 1.0}).fit(TS, np.ones((6, 3)))
 
 

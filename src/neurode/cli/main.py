@@ -16,6 +16,7 @@ from neurode.cli import (
     demo,
     fit,
     fit_density,
+    fit_events,
     fit_supervised,
     forecast,
     info,
@@ -78,6 +79,7 @@ app.command("demo")(demo.demo)
 fit.app.command("density")(fit_density.density)
 fit.app.command("classifier")(fit_supervised.classifier)
 fit.app.command("regressor")(fit_supervised.regressor)
+fit.app.command("events")(fit_events.events)
 fit.app.command("series")(series.series)
 app.add_typer(fit.app, name="fit")
 app.command("predict")(predict.predict)

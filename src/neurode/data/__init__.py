@@ -10,6 +10,9 @@ from neurode.data.densities import two_circles as two_circles
 from neurode.data.densities import two_moons as two_moons
 from neurode.data.deskewing import deskew as deskew
 from neurode.data.errors import DataError as DataError
+from neurode.data.events import Events as Events
+from neurode.data.events import read_event_file as read_event_file
+from neurode.data.events import read_events as read_events
 from neurode.data.labelled import LabelledRows as LabelledRows
 from neurode.data.labelled import read_labelled as read_labelled
 from neurode.data.mnist import MNIST as MNIST
@@ -19,6 +22,7 @@ from neurode.data.mnist import scale_pixels as scale_pixels
 from neurode.data.rows import Rows as Rows
 from neurode.data.rows import read_rows as read_rows
 from neurode.data.series import SeriesBatch as SeriesBatch
+from neurode.data.shipped import coal_disasters as coal_disasters
 from neurode.data.shipped import lynx_hare as lynx_hare
 from neurode.data.shipped import mauna_loa_co2 as mauna_loa_co2
 from neurode.data.shipped import old_faithful as old_faithful
@@ -36,12 +40,14 @@ __all__ = [
     "Calendar",
     "DataError",
     "Energy",
+    "Events",
     "FullBatch",
     "LabelledRows",
     "Rows",
     "SeriesBatch",
     "Spirals",
     "Table",
+    "coal_disasters",
     "deskew",
     "load_mnist",
     "lynx_hare",
@@ -49,6 +55,8 @@ __all__ = [
     "mauna_loa_co2",
     "old_faithful",
     "random_crop",
+    "read_event_file",
+    "read_events",
     "read_labelled",
     "read_rows",
     "read_table",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurode.demo.co2 import MAUNA_LOA
+from neurode.demo.coal import COAL
 from neurode.demo.density import DENSITY
 from neurode.demo.digits import DIGITS
 from neurode.demo.dynamics import LYNX_HARE
@@ -15,7 +16,7 @@ from neurode.report import Page
 from neurode.report.style import apply_style
 from neurode.store import saving, write_bytes
 
-SECTIONS: tuple[DemoSection, ...] = (LYNX_HARE, DENSITY, DIGITS, MAUNA_LOA)
+SECTIONS: tuple[DemoSection, ...] = (LYNX_HARE, DENSITY, DIGITS, MAUNA_LOA, COAL)
 """In the order of the page; a new section is a file and an entry here."""
 
 

@@ -10,6 +10,8 @@ from neurode.estimators.estimator import SettingError as SettingError
 from neurode.estimators.inference import Estimates as Estimates
 from neurode.estimators.latent import LatentODE as LatentODE
 from neurode.estimators.loading import load as load
+from neurode.estimators.poisson import Intensity as Intensity
+from neurode.estimators.poisson import PoissonProcess as PoissonProcess
 from neurode.estimators.predictive import Forecast as Forecast
 from neurode.estimators.regressor import ODENetRegressor as ODENetRegressor
 from neurode.estimators.sampler import DensitySampler as DensitySampler
@@ -24,10 +26,12 @@ __all__ = [
     "Estimator",
     "Forecast",
     "IdentifiabilityWarning",
+    "Intensity",
     "LatentODE",
     "NeuralODE",
     "ODENetClassifier",
     "ODENetRegressor",
+    "PoissonProcess",
     "SettingError",
     "SupervisedODENet",
     "ToleranceDial",

@@ -15,11 +15,11 @@ from neurode.estimators.forecasts import Fitted, coefficient_of_determination, f
 from neurode.estimators.inference import Estimates, tabulate
 from neurode.estimators.network import Schedule, fit_network
 from neurode.estimators.odes import FittedODE, trace_field, trace_ode
+from neurode.estimators.parameter_fits import add_unobserved, fit_ode, make_plan
 from neurode.estimators.saving import write_model
 from neurode.estimators.scaling import Scaling, apply, magnitudes
 from neurode.estimators.series import first_states, observed_values, read_series
-from neurode.estimators.settings import check_settings, read_bounds
-from neurode.estimators.shooting import fit_parameters
+from neurode.estimators.settings import check_settings
 from neurode.gradients import Checkpointed
 from neurode.gradients.gradient import GradientStrategy
 from neurode.models import SolveOptions
@@ -32,18 +32,26 @@ class NeuralODE(Estimator):
     """Dynamics y' = f(t, y) learned from observed trajectories.
 
     With `parameters`, `field` is an ODE you wrote, `field(t, y, p)`, and `fit` finds its unknown
-    parameters by maximum likelihood (Levenberg-Marquardt on exact sensitivities, in double
-    precision) with standard errors from the Fisher information. Without, `field` is a network
-    (None: a fully connected one) and `fit` trains it by gradients through the solver.
+    parameters: by maximum likelihood (Levenberg-Marquardt on exact sensitivities, in double
+    precision) with standard errors from the Fisher information, or by another `method`. Without,
+    `field` is a network (None: a fully connected one), trained by gradients through the solver.
 
     Args:
         field: `f(t, y, p) -> dy/dt` if there are parameters, p holding them by name (`p["a"]` or
             `p.a`); else an `equinox.Module` f(t, y), or None for an `MLPField`.
-        parameters: start value of each unknown parameter by name, or None.
+        parameters: start value of each unknown parameter by name; a list of names, or None for a
+            value, starts from matched gradients. None for a network.
+        method: of an ODE's fit. "shooting" solves each trajectory and maximises the likelihood.
+            "multiple_shooting" fits segments of it first, each from a state of its own, and goes
+            on from there: the same estimate, found from further away. "gradient_matching" and
+            "orthogonality" (Brunel, Clairon and d'Alche-Buc 2014) solve nothing: they match the
+            ODE to smoothing splines, need every variable, and are less precise.
         positive: names of parameters that are positive, or True for all.
         bounds: {name: (lower, upper)}; None for no bound on a side.
         transform: "log" for positive data with multiplicative noise: the noise is Gaussian in the
             logarithm, and a network learns the dynamics of the logarithm. "identity" otherwise.
+        unobserved: components of an ODE's state that are not in the data, {name: a guess of the
+            value at the start}; they come after the observed ones.
         initial: "learned" estimates where each trajectory starts, beginning with what was
             observed; "observed" takes the first observation for exact.
         noise: of an ODE's fit: "each" variable has noise of its own size, or "shared" one size.
@@ -65,6 +73,9 @@ class NeuralODE(Estimator):
         curriculum: share of the updates during which the fitted horizon grows from 15% of each
             trajectory to all of it; 0 fits all of it from the start.
         max_iterations: steps of the search for parameters at most.
+        starts: searches for parameters, as lanes of one program, from the start values, matched
+            gradients and around both. More than one is a remedy for local minima.
+        segments: of each trajectory in multiple shooting; None is one for about eight times.
         random_state: seed or typed key of everything random; None draws one.
         progress: whether to show the training of a network.
 
@@ -89,10 +100,12 @@ class NeuralODE(Estimator):
         self,
         field: Callable | None = None,
         *,
-        parameters: Mapping[str, float] | None = None,
+        parameters: Mapping[str, float | None] | Sequence[str] | None = None,
+        method: str = "shooting",
         positive: Sequence[str] | bool = (),
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         transform: str = "identity",
+        unobserved: Mapping[str, float] | None = None,
         initial: str = "learned",
         noise: str = "each",
         standardize: bool = True,
@@ -110,14 +123,18 @@ class NeuralODE(Estimator):
         batch_size: int | None = None,
         curriculum: float = 0.5,
         max_iterations: int = 100,
+        starts: int = 1,
+        segments: int | None = None,
         random_state: Any = 0,
         progress: bool = False,
     ):
         self.field = field
         self.parameters = parameters
+        self.method = method
         self.positive = positive
         self.bounds = bounds
         self.transform = transform
+        self.unobserved = unobserved
         self.initial = initial
         self.noise = noise
         self.standardize = standardize
@@ -135,6 +152,8 @@ class NeuralODE(Estimator):
         self.batch_size = batch_size
         self.curriculum = curriculum
         self.max_iterations = max_iterations
+        self.starts = starts
+        self.segments = segments
         self.random_state = random_state
         self.progress = progress
 
@@ -155,7 +174,7 @@ class NeuralODE(Estimator):
             ys: values [T], [T, d] or [n, T, d], a pandas frame, or a list; NaN is missing.
             names: the d variables; None takes a frame's columns, or y0, y1, ….
             run: a folder for the checkpoints of a network's training, which Ctrl-C saves and the
-                same call goes on with. A fit of parameters takes seconds and writes none.
+                same call goes on with. A fit of parameters writes none.
             resume: False starts anew in that folder.
 
         Returns:
@@ -169,8 +188,9 @@ class NeuralODE(Estimator):
         """
         check_settings(self)
         began = time.monotonic()
-        series = read_series(ts, ys, names)
-        first = first_states(series, self.transform, self.initial == "learned")
+        hidden = dict(self.unobserved or {})
+        series = add_unobserved(read_series(ts, ys, names), hidden)
+        first = first_states(series, self.transform, self.initial == "learned", hidden)
         if self.parameters is None:
             self._fit_network(series, first, run, resume)
         else:
@@ -191,8 +211,7 @@ class NeuralODE(Estimator):
                 per trajectory [m, d], is the state at the first of the times instead.
 
         Returns:
-            Values [T, d] of a single trajectory; [n, T, d] of several, or a list of [T_i, d] if
-            the times were a list.
+            Values [T, d] of one trajectory; [n, T, d] of several, a list if the times were one.
 
         Raises:
             NotFittedError: before `fit`.
@@ -269,24 +288,14 @@ class NeuralODE(Estimator):
     def _fit_parameters(self, series: SeriesBatch, first: np.ndarray) -> None:
         assert self.field is not None
         assert self.parameters is not None
-        start = {name: float(value) for name, value in self.parameters.items()}
-        trace_ode(self.field, list(start), len(series.names))
-        found = fit_parameters(
-            self.field,
-            series,
-            first,
-            start,
-            read_bounds(self),
-            transform=self.transform,
-            is_learned=self.initial == "learned",
-            is_shared_noise=self.noise == "shared",
-            options=self._options(),
-            max_iterations=self.max_iterations,
-        )
+        trace_ode(self.field, list(self.parameters), len(series.names))
+        found = fit_ode(self.field, series, first, make_plan(self, self._options()))
         self._adopt(found.estimates)
         self.dtype_ = "float64"
         self.scaling_ = Scaling.identity(len(series.names))
-        self.magnitude_ = magnitudes(observed_values(series))
+        sizes = observed_values(series)
+        sizes[:, 0] = np.where(np.asarray(series.mask).any(axis=(0, 1)), sizes[:, 0], first)
+        self.magnitude_ = magnitudes(sizes)
         self.history_ = found.history
         self.stats_ = {
             "steps": len(found.history["step"]) - 1,

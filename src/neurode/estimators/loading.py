@@ -9,6 +9,8 @@ from neurode.estimators.dynamics import NeuralODE
 from neurode.estimators.flow_files import read_flow
 from neurode.estimators.latent import LatentODE
 from neurode.estimators.latent_saving import read_latent
+from neurode.estimators.poisson import PoissonProcess
+from neurode.estimators.poisson_files import read_process
 from neurode.estimators.regressor import ODENetRegressor
 from neurode.estimators.sampler import DensitySampler
 from neurode.estimators.saving import find_model, read_header, read_model
@@ -22,6 +24,7 @@ _ESTIMATORS = {
     "LatentODE": (LatentODE, read_latent),
     "ODENetClassifier": (ODENetClassifier, read_net),
     "ODENetRegressor": (ODENetRegressor, read_net),
+    "PoissonProcess": (PoissonProcess, read_process),
 }
 
 

@@ -72,7 +72,8 @@ def as_rate(result: Any, size: int) -> Array:
     if result.shape != (size,):
         raise SettingError(
             f"the field must return an array of shape ({size},), the rate of each of the {size} "
-            f"observed variables; it returned one of shape {result.shape}"
+            f"variables; it returned one of shape {result.shape}. Components of the state that are "
+            "not in the data are named with unobserved={name: guess}"
         )
     return result
 

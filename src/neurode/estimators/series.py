@@ -1,6 +1,6 @@
 """Observed trajectories: in every form that users have them, and what is read off them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -54,16 +54,25 @@ def observed_values(series: SeriesBatch) -> np.ndarray:
     return np.where(np.asarray(series.mask), np.asarray(series.ys, np.float64), np.nan)
 
 
-def first_states(series: SeriesBatch, transform: str, is_learned: bool) -> np.ndarray:
+def first_states(
+    series: SeriesBatch,
+    transform: str,
+    is_learned: bool,
+    unobserved: Mapping[str, float] | None = None,
+) -> np.ndarray:
     """The first observation of every variable of each trajectory, [n, d].
 
-    A variable never seen in one trajectory starts from what it is elsewhere.
+    A variable never seen in one trajectory starts from what it is elsewhere; one that is seen
+    nowhere, from what `unobserved` says.
 
     Raises:
         DataError: a value has no logarithm though one is asked for, or the initial states are not
             to be learned and one is missing.
     """
-    mask, ys = np.asarray(series.mask), observed_values(series)
+    mask, ys = np.array(series.mask), observed_values(series)
+    for name, value in (unobserved or {}).items():
+        ys[:, 0, series.names.index(name)] = value
+        mask[:, 0, series.names.index(name)] = True
     if transform == "log" and (ys[mask] <= 0).any():
         i, row, j = np.argwhere(mask & (ys <= 0))[0]
         raise DataError(

@@ -14,6 +14,9 @@ from neurode.gradients.gradient import GradientStrategy
 from neurode.nn.vector_fields import ACTIVATIONS
 from neurode.solvers.solver import Solver
 
+METHODS = ("shooting", "multiple_shooting", "gradient_matching", "orthogonality")
+"""Of fitting an ODE's parameters."""
+
 
 def check_settings(estimator: Any) -> None:
     """Refuse a setting that cannot be, by its name.
@@ -65,6 +68,11 @@ def check_settings(estimator: Any) -> None:
 
 
 def _check_network(e: Any) -> None:
+    if e.unobserved or e.method != "shooting":
+        raise SettingError(
+            "method and unobserved are about an ODE you wrote: name its unknown parameters with "
+            "parameters={'a': 0.5, …}"
+        )
     if (e.positive is not False and e.positive != ()) or e.bounds:
         raise SettingError(
             "positive and bounds are about the parameters of an ODE, but there are none: name "
@@ -88,13 +96,19 @@ def _check_parameters(e: Any) -> None:
             f"parameters need the ODE they belong to: NeuralODE(ode, parameters=…) with "
             f"ode(t, y, p); field is {e.field!r}"
         )
-    if not isinstance(e.parameters, Mapping) or not e.parameters:
+    is_named = isinstance(e.parameters, (list, tuple))
+    if not (isinstance(e.parameters, Mapping) or is_named) or not e.parameters:
         raise SettingError(
-            f"parameters must be a dict of start values, such as {{'a': 0.5}}, got {e.parameters!r}"
+            f"parameters must be a dict of start values, such as {{'a': 0.5}}, or a list of names, "
+            f"got {e.parameters!r}"
         )
-    for name, value in e.parameters.items():
+    _check_method(e)
+    given = dict.fromkeys(e.parameters) if is_named else e.parameters
+    for name, value in given.items():
         if not isinstance(name, str) or not name.isidentifier():
             raise SettingError(f"a parameter's name must be a Python name, got {name!r}")
+        if value is None:
+            continue
         if np.ndim(value) != 0:
             raise SettingError(
                 f"parameter {name!r} must start at a single number, got {value!r}; give each "
@@ -107,7 +121,9 @@ def _check_parameters(e: Any) -> None:
         if not is_finite or isinstance(value, (bool, str)):
             raise SettingError(f"parameter {name!r} must start at a finite number, got {value!r}")
     for name, (lower, upper) in read_bounds(e).items():
-        start = float(e.parameters[name])
+        if given[name] is None:
+            continue
+        start = float(given[name])
         if not lower < start < upper:
             where = f"between {lower:g} and {upper:g}" if upper < math.inf else f"above {lower:g}"
             where = f"below {upper:g}" if lower == -math.inf else where
@@ -115,6 +131,30 @@ def _check_parameters(e: Any) -> None:
                 f"parameter {name!r} starts at {start:g}, but must lie {where} (a start exactly "
                 "on a bound cannot move)"
             )
+
+
+def _check_method(e: Any) -> None:
+    check_choice("method", e.method, METHODS)
+    check_number("starts", e.starts, least=1, whole=True)
+    if e.segments is not None:
+        check_number("segments", e.segments, least=1, whole=True)
+    hidden = {} if e.unobserved is None else e.unobserved
+    if not isinstance(hidden, Mapping):
+        raise SettingError(f"unobserved must be a dict {{name: guess}}, got {hidden!r}")
+    for name, guess in hidden.items():
+        if not isinstance(guess, (int, float, np.number)) or not math.isfinite(guess):
+            raise SettingError(f"unobserved {name!r} needs a number as a guess, got {guess!r}")
+    has_start = isinstance(e.parameters, Mapping) and None not in e.parameters.values()
+    if hidden and e.method in ("gradient_matching", "orthogonality"):
+        raise SettingError(
+            f"method={e.method!r} needs every component of the state, but "
+            f"{', '.join(map(repr, hidden))} is not observed; use method='shooting'"
+        )
+    if hidden and not has_start:
+        raise SettingError(
+            f"{', '.join(map(repr, hidden))} is not observed, so gradients cannot be matched for "
+            "start values: give one for each parameter"
+        )
 
 
 def read_bounds(estimator: Any) -> dict[str, tuple[float, float]]:

@@ -132,12 +132,29 @@ def search(
     )
 
 
+def search_best(
+    problem: Shooting,
+    starts: Float[Array, "m k"],
+    local: Float[Array, "n q"],
+    max_iterations: Int[Array, ""],
+) -> Optimum:
+    """Search from several starts at once, as lanes, and keep the most likely end."""
+    if len(starts) == 1:
+        return search(problem, starts[0], local, max_iterations)
+    ends = eqx.filter_vmap(search, in_axes=(None, 0, None, None))(
+        problem, starts, local, max_iterations
+    )
+    best = int(jnp.argmin(jnp.where(jnp.isfinite(ends.found.loss), ends.found.loss, jnp.inf)))
+    return jax.tree.map(lambda x: x[best], ends)
+
+
 def fit_parameters(
     ode: Callable,
     series: SeriesBatch,
     first: np.ndarray,
     start: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
+    around: Callable[[ParameterSpace], Float[Array, "m k"]] | None = None,
     *,
     transform: str,
     is_learned: bool,
@@ -153,6 +170,8 @@ def fit_parameters(
         first: the state at the first time of each trajectory, or a first guess of it, [n, d].
         start: a start value per parameter, strictly inside its bounds.
         bounds: of some or all parameters.
+        around: from the parameters' space to free numbers of several starts, the first of which
+            is the start itself; they are the lanes of one search, and the best end is kept.
         transform: "identity" or "log": on which scale the noise is Gaussian.
         is_learned: whether initial states are estimated.
         is_shared_noise: whether the noise is of one size for all variables.
@@ -174,7 +193,8 @@ def fit_parameters(
         unknowns = shared.size + local.size
         observed = int(problem.mask.sum())
         _check_count(observed, shared.size, local.size)
-        optimum = search(problem, shared, local, jnp.asarray(max_iterations))
+        starts = shared[None] if around is None else around(space)
+        optimum = search_best(problem, starts, local, jnp.asarray(max_iterations))
         found = optimum.found
         if not np.isfinite(found.loss):
             raise _start_failure(problem, shared, local, start, options)
@@ -216,7 +236,9 @@ def pose(
     if not is_learned:
         mask[:, 0] = False  # the start itself, which no parameter can change
     targets = apply(transform, ys)
-    units = spread(targets)
+    seen = mask.any(axis=(0, 1))
+    sizes = np.where(first.any(axis=0), np.abs(first).max(axis=0), 1.0)  # of what nobody observed
+    units = np.where(seen, spread(np.where(seen, targets, 1.0)), sizes)
     if is_shared_noise:
         units = np.full_like(units, np.sqrt(np.mean(units**2)))
     space = ParameterSpace.around(start, bounds)
@@ -225,9 +247,10 @@ def pose(
     values = jax.ShapeDtypeStruct((len(start),), float)
     rate = wrap_ode(ode, d)
     field = hoist(lambda t, y, values: rate(t, y, space.named(values)), (time, state, values))
+    magnitude = np.where(seen, magnitudes(np.where(seen, ys, 1.0)), sizes)
     counts = jnp.asarray(np.maximum(mask.sum(axis=(0, 1)), 1), float)
     return Shooting(
-        model=ParametricODE(field, space, jnp.asarray(magnitudes(ys)), options),
+        model=ParametricODE(field, space, jnp.asarray(magnitude), options),
         noise=GaussianNoise(counts, jnp.full(d, _NOISE_FLOOR), is_shared_noise),
         ts=jnp.asarray(ts),
         targets=jnp.asarray(np.nan_to_num(targets)),
@@ -288,6 +311,7 @@ def infer(
     information = invert_information(*matrix)
     space, half = problem.model.space, student_quantile(observed - unknowns)
     errors = np.sqrt(np.diagonal(information.covariance))
+    seen = np.asarray(problem.mask).any(axis=(0, 1))
     # Symmetric where the likelihood is closest to Gaussian, and thus within the bounds.
     ends = found.shared + half * errors * np.array([[-1], [1]])
     intervals = np.asarray(_values(space, ends)).T
@@ -304,7 +328,7 @@ def infer(
         covariance=information.covariance * np.outer(slopes, slopes),
         initial=initial,
         initial_standard_errors=initial_errors,
-        noise=np.sqrt(variances) * np.asarray(problem.units),
+        noise=np.where(seen, np.sqrt(variances) * np.asarray(problem.units), np.nan),
         num_observations=observed,
         num_unknowns=unknowns,
         problems=describe_problems(information, space.names, slopes, variables),

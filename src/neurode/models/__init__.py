@@ -10,6 +10,12 @@ from neurode.models.emissions import BernoulliEmission as BernoulliEmission
 from neurode.models.emissions import Emission as Emission
 from neurode.models.emissions import GaussianEmission as GaussianEmission
 from neurode.models.emissions import PoissonEmission as PoissonEmission
+from neurode.models.events import EventLikelihood as EventLikelihood
+from neurode.models.events import EventWindows as EventWindows
+from neurode.models.events import LatentIntensity as LatentIntensity
+from neurode.models.events import differentiate_log_rates as differentiate_log_rates
+from neurode.models.events import follow_intensity as follow_intensity
+from neurode.models.events import log_likelihoods as log_likelihoods
 from neurode.models.flow import Flow as Flow
 from neurode.models.flow import FlowLikelihood as FlowLikelihood
 from neurode.models.flow import Normal as Normal
@@ -42,10 +48,13 @@ __all__ = [
     "CrossEntropy",
     "Dynamics",
     "Emission",
+    "EventLikelihood",
+    "EventWindows",
     "Flow",
     "FlowLikelihood",
     "GaussianEmission",
     "GaussianNoise",
+    "LatentIntensity",
     "LatentLoss",
     "LatentModel",
     "Normal",
@@ -65,7 +74,10 @@ __all__ = [
     "TrajectoryLoss",
     "Transported",
     "UnknownParameter",
+    "differentiate_log_rates",
+    "follow_intensity",
     "log_density",
+    "log_likelihoods",
     "mean_square",
     "new_latent_model",
     "solve_paths",

@@ -80,6 +80,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         "Table 2: latent ODE against recurrent networks on spirals",
         "about 60 minutes; --quick 1 minute",
     ),
+    "fig7": Experiment(
+        "neurode.reproduce.fig7_poisson",
+        "Figure 7: rates of Poisson processes, learned from events and against the truth",
+        "about 4 minutes; --quick 1 minute",
+    ),
     "fig8": Experiment(
         "neurode.reproduce.fig8_spirals",
         "Figure 8: reconstructions from 30 points, and the latent space",
@@ -94,6 +99,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         "neurode.reproduce.fig10_observations",
         "Figure 10: a growing number of observations",
         "seconds with the weights of table2, else 4 minutes",
+    ),
+    "parameter_estimation": Experiment(
+        "neurode.reproduce.parameter_estimation",
+        "Unknown parameters of ODEs: shooting, matching, orthogonality, SciPy, and a network",
+        "about 45 minutes; --quick 5 minutes",
     ),
 }
 

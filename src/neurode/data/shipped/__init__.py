@@ -2,10 +2,25 @@
 
 from importlib import resources
 
+from neurode.data.events import Events, read_event_file
 from neurode.data.rows import Rows, read_rows
 from neurode.data.tables import Table, read_table
 
-__all__ = ["lynx_hare", "mauna_loa_co2", "old_faithful"]
+__all__ = ["coal_disasters", "lynx_hare", "mauna_loa_co2", "old_faithful"]
+
+
+def coal_disasters() -> Events:
+    """Return the dates of 191 explosions in British coal mines that killed ten men or more.
+
+    Returns:
+        `Events`: days since 1970, in a window from the first, on 15 March 1851, to the last, on 22
+        March 1962. Two of them fell on one day.
+
+    Source: Jarrett (1979), as in R's data set `boot::coal`.
+    """
+    file = resources.files(__name__) / "coal_disasters.csv"
+    with resources.as_file(file) as path:
+        return read_event_file(path)
 
 
 def lynx_hare() -> Table:

@@ -1,5 +1,7 @@
 """The models that the paper compares with."""
 
+from neurode.models.baselines.kernel import choose_bandwidth as choose_bandwidth
+from neurode.models.baselines.kernel import kernel_intensity as kernel_intensity
 from neurode.models.baselines.planar_flow import PlanarFlow as PlanarFlow
 from neurode.models.baselines.planar_flow import PlanarLikelihood as PlanarLikelihood
 from neurode.models.baselines.planar_flow import PlanarReverseKL as PlanarReverseKL
@@ -20,4 +22,6 @@ __all__ = [
     "ResNet",
     "Sequences",
     "TabularResNet",
+    "choose_bandwidth",
+    "kernel_intensity",
 ]

@@ -1,0 +1,230 @@
+"""The methods of the study on parameter estimation: all data sets as lanes of one program."""
+
+import time
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.optimize import least_squares
+from scipy.stats import t as student
+
+from neurode.data import SeriesBatch
+from neurode.estimators.dynamics import NeuralODE
+from neurode.estimators.matching import (
+    default_conditions,
+    influence,
+    match,
+    pose_matching,
+    smooth_series,
+)
+from neurode.estimators.parameter_fits import infer_matched
+from neurode.estimators.shooting import infer, pose, search
+from neurode.estimators.starting import cut_series, scatter
+from neurode.models import Parameters, ParameterSpace, SolveOptions
+from neurode.reproduce.estimation_problems import (
+    Problem,
+    solve_truth,
+    stack_lanes,
+    take_lane,
+)
+
+OPTIONS = SolveOptions(rtol=1e-8, atol=1e-8)
+MOST_ITERATIONS = 100
+STARTS = 8  # of a matching, anywhere
+
+
+class Estimated(NamedTuple):
+    """What a method found for n data sets.
+
+    Attributes:
+        values: [n, k], NaN where it failed.
+        low: of the 95% intervals, [n, k].
+        high: likewise.
+        seconds: of all fits, from the start values on, compilation apart.
+        compile_seconds: of that.
+        memory: of the compiled program beside its arguments, in MB; NaN where there is none.
+    """
+
+    values: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    seconds: float
+    compile_seconds: float
+    memory: float
+
+
+def run_matching(problem: Problem, data: list[SeriesBatch], weak: bool, seed: int) -> Estimated:
+    """Gradient matching, or orthogonality conditions, from starts anywhere."""
+    with jax.enable_x64(True):
+        began = time.perf_counter()
+        space = _space(problem)
+        k, d = len(problem.truth), len(problem.names)
+        conditions = default_conditions(k, problem.times, d) if weak else None
+        posed = stack_lanes(
+            [
+                pose_matching(
+                    problem.ode,
+                    smooth_series(series, "identity"),
+                    series,
+                    space,
+                    "identity",
+                    conditions,
+                )
+                for series in data
+            ]
+        )
+        smoothing = time.perf_counter() - began
+        ones = dict.fromkeys(problem.truth, 1.0)
+        starts = scatter(space, ones, list(ones), jax.random.key(seed))[:STARTS]
+
+        def both(problem, starts):
+            found = match(problem, starts)
+            return found, influence(problem, found)
+
+        ends, seconds, compiling, memory = _measure(
+            eqx.filter_vmap(both, in_axes=(eqx.if_array(0), None)), posed, starts
+        )
+
+        def conclude(i):
+            found, moved = jax.tree.map(lambda x: x[i], ends)
+            return infer_matched(take_lane(posed, i), found, moved, problem.times * d, data[i])
+
+        conclude(0)  # compiles a little
+        began = time.perf_counter()
+        found = [conclude(i) for i in range(len(data))]
+        inferring = time.perf_counter() - began
+    return _gather(found, smoothing + seconds + inferring, compiling, memory)
+
+
+def run_shooting(
+    problem: Problem, data: list[SeriesBatch], starts: np.ndarray, segmented: bool
+) -> Estimated:
+    """Maximum likelihood from start values [n, k]; over segments first, if asked."""
+    with jax.enable_x64(True):
+        total, compiling, memory = 0.0, 0.0, 0.0
+        if segmented:
+            pieces = [cut_series(series, None) for series in data]
+            _, ends, *costs = _shoot(problem, pieces, starts)
+            starts = np.asarray(ends.values)
+            total, compiling, memory = costs
+        posed, ends, *costs = _shoot(problem, data, starts)
+        k, d = len(problem.truth), len(problem.names)
+
+        def conclude(i):
+            end = jax.tree.map(lambda x: x[i], ends)
+            if not np.isfinite(end.found.loss):
+                return None
+            return infer(take_lane(posed, i), end, problem.times * d, k + d, problem.names)
+
+        conclude(0)  # compiles a little
+        began = time.perf_counter()
+        found = [conclude(i) for i in range(len(data))]
+        total += costs[0] + time.perf_counter() - began
+    return _gather(found, total, compiling + costs[1], max(memory, costs[2]))
+
+
+def run_scipy(problem: Problem, data: list[SeriesBatch], starts: np.ndarray) -> Estimated:
+    """`least_squares` around `solve_ivp`, one data set after the other, from the same starts."""
+    names = list(problem.truth)
+    values, low, high = (np.full((len(data), len(names)), np.nan) for _ in range(3))
+    began = time.perf_counter()
+    for i, series in enumerate(data):
+        ts, ys = np.asarray(series.ts[0]), np.asarray(series.ys[0])
+        size = ys.std(axis=0)
+
+        def wrong(u, ts=ts, ys=ys, size=size):
+            p = Parameters(zip(names, np.exp(u[: len(names)]), strict=True))
+            found = solve_ivp(
+                lambda t, y: problem.ode(t, y, p),
+                (ts[0], ts[-1]),
+                u[len(names) :] * size,
+                method="LSODA",
+                t_eval=ts,
+                rtol=1e-8,
+                atol=1e-8 * np.abs(ys).mean(axis=0),
+            )
+            if found.y.shape[1] < len(ts):
+                return np.full(ys.size, 1e6)
+            return ((found.y.T - ys) / size).ravel()
+
+        start = np.concatenate([np.log(starts[i]), problem.first(series)[0] / size])
+        if not np.isfinite(start).all():
+            continue
+        found = least_squares(wrong, start)
+        freedom = ys.size - len(start)
+        covariance = np.linalg.pinv(found.jac.T @ found.jac) * 2 * found.cost / freedom
+        half = student.ppf(0.975, freedom) * np.sqrt(np.diagonal(covariance))[: len(names)]
+        free = found.x[: len(names)]
+        values[i], low[i], high[i] = np.exp(free), np.exp(free - half), np.exp(free + half)
+    seconds = time.perf_counter() - began
+    return Estimated(values, low, high, seconds, 0.0, np.nan)
+
+
+def run_network(problem: Problem, data: list[SeriesBatch], steps: int, seed: int) -> np.ndarray:
+    """Neural ODEs that know no equations: relative errors of trajectories and slopes, [n, 2].
+
+    Both are root mean squares over [0, end] against the truth, as shares of its spread.
+    """
+    ts = np.linspace(0, problem.end, 201)
+    truth = solve_truth(problem, ts)
+    slopes = np.gradient(truth, ts, axis=0)
+    errors = []
+    for series in data:
+        model = NeuralODE(hidden=(32,), steps=steps, random_state=seed, weight_decay=1e-3)
+        model.fit(series)
+        found = model.predict(ts)
+        gaps = found - truth, np.gradient(found, ts, axis=0) - slopes
+        pairs = zip(gaps, (truth, slopes), strict=True)
+        errors.append([np.sqrt(np.mean((gap / true.std(axis=0)) ** 2)) for gap, true in pairs])
+    return np.array(errors)
+
+
+def _space(problem: Problem) -> ParameterSpace:
+    """All parameters are positive, and nothing else is known of them."""
+    ones = dict.fromkeys(problem.truth, 1.0)
+    return ParameterSpace.around(ones, dict.fromkeys(ones, (0.0, np.inf)))
+
+
+def _shoot(problem: Problem, data: list[SeriesBatch], starts: np.ndarray) -> tuple[Any, ...]:
+    ones = dict.fromkeys(problem.truth, 1.0)
+    bounds = dict.fromkeys(ones, (0.0, np.inf))
+    posed, local = [], []
+    for series in data:
+        first = problem.first(series)
+        one = pose(problem.ode, series, first, ones, bounds, "identity", True, False, OPTIONS)
+        posed.append(one)
+        local.append(first / np.asarray(one.units))
+    stacked = stack_lanes(posed)
+    free = jnp.log(jnp.asarray(np.where(starts > 0, starts, 1.0)))
+    axes = (eqx.if_array(0), 0, 0, None)
+    most = jnp.asarray(MOST_ITERATIONS)
+    ends, *costs = _measure(
+        eqx.filter_vmap(search, in_axes=axes), stacked, free, jnp.asarray(np.stack(local)), most
+    )
+    return stacked, ends, *costs
+
+
+def _measure(function: Any, *arguments: Any) -> tuple[Any, float, float, float]:
+    """Result, seconds, seconds of compilation, and MB that the compiled program takes."""
+    arrays, rest = eqx.partition(arguments, eqx.is_array)
+    began = time.perf_counter()
+    program = jax.jit(lambda arrays: function(*eqx.combine(arrays, rest))).lower(arrays).compile()
+    compiling = time.perf_counter() - began
+    sizes = program.memory_analysis()
+    memory = (sizes.temp_size_in_bytes + sizes.output_size_in_bytes) / 1e6
+    began = time.perf_counter()
+    result = jax.block_until_ready(program(arrays))
+    return result, time.perf_counter() - began, compiling, memory
+
+
+def _gather(found: list[Any], seconds: float, compiling: float, memory: float) -> Estimated:
+    k = next(len(e.names) for e in found if e is not None)
+    nothing = np.full(k, np.nan)
+    values = np.array([nothing if e is None else e.values for e in found])
+    low, high = (
+        np.array([nothing if e is None else e.intervals[:, j] for e in found]) for j in (0, 1)
+    )
+    return Estimated(values, low, high, seconds, compiling, memory)
