@@ -8,7 +8,7 @@ from .core.fields import Hamiltonian, Split
 from .core.norms import max_norm, rms_norm
 from .core.solution import Solution, Stats
 from .core.status import SolveError, Status
-from .gradients import Backsolve, Checkpointed, Direct
+from .gradients import Backsolve, Checkpointed, Direct, Forward, Interpolated
 from .ivp import solve
 from .solvers import (
     BDF,
@@ -95,10 +95,12 @@ __all__ = [
     "Euler",
     "Fehlberg45",
     "ForestRuth",
+    "Forward",
     "Hamiltonian",
     "Heun",
     "HeunEuler",
     "IController",
+    "Interpolated",
     "KenCarp4",
     "Kvaerno3",
     "Kvaerno5",

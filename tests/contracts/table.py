@@ -55,4 +55,6 @@ GRADIENTS = {
     "Checkpointed": lambda: nd.Checkpointed(),
     "Checkpointed in little memory": lambda: nd.Checkpointed(max_memory=64),
     "Direct": lambda: nd.Direct(),
+    "Interpolated": lambda: nd.Interpolated(),
+    "Interpolated in windows": lambda: nd.Interpolated(windows=4),
 }
