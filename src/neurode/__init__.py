@@ -8,7 +8,7 @@ from .core.fields import Hamiltonian, Split
 from .core.norms import max_norm, rms_norm
 from .core.solution import Solution, Stats
 from .core.status import SolveError, Status
-from .gradients import Backsolve, Checkpointed, Direct, Forward, Interpolated
+from .gradients import Backsolve, Checkpointed, Direct, Forward, Interpolated, Reversible
 from .ivp import solve
 from .solvers import (
     BDF,
@@ -17,6 +17,7 @@ from .solvers import (
     Adams,
     AdamsBashforth,
     AdamsMoulton,
+    AsynchronousLeapfrog,
     AutoSwitch,
     Banded,
     Bosh3,
@@ -36,6 +37,7 @@ from .solvers import (
     MatrixFree,
     Midpoint,
     Ralston,
+    ReversibleRK,
     Rodas5P,
     Rosenbrock23,
     Ruth3,
@@ -45,6 +47,7 @@ from .solvers import (
 from .stepping import ConstantSteps, IController, PIController, PIDController, StepTo
 
 if TYPE_CHECKING:
+    from .diagnosis import Diagnosis, diagnose
     from .estimators import ContinuousFlow, DensitySampler, LatentODE, NeuralODE, load
 
 __version__ = "0.1.0"
@@ -53,8 +56,10 @@ __version__ = "0.1.0"
 _ON_FIRST_USE = {
     "ContinuousFlow": "estimators",
     "DensitySampler": "estimators",
+    "Diagnosis": "diagnosis",
     "LatentODE": "estimators",
     "NeuralODE": "estimators",
+    "diagnose": "diagnosis",
     "load": "estimators",
 }
 
@@ -79,6 +84,7 @@ __all__ = [
     "Adams",
     "AdamsBashforth",
     "AdamsMoulton",
+    "AsynchronousLeapfrog",
     "AutoSwitch",
     "Backsolve",
     "Banded",
@@ -89,6 +95,7 @@ __all__ = [
     "ContinuousFlow",
     "Dense",
     "DensitySampler",
+    "Diagnosis",
     "Direct",
     "Dopri5",
     "Dopri8",
@@ -112,6 +119,8 @@ __all__ = [
     "PIController",
     "PIDController",
     "Ralston",
+    "Reversible",
+    "ReversibleRK",
     "Rodas5P",
     "Rosenbrock23",
     "Ruth3",
@@ -123,6 +132,7 @@ __all__ = [
     "StepTo",
     "Tsit5",
     "Yoshida6",
+    "diagnose",
     "explain",
     "load",
     "max_norm",

@@ -52,8 +52,8 @@ def test_second_derivatives_of_a_pendulum_against_differences(x64):
 def test_what_has_no_such_derivative_says_so():
     with pytest.raises(TypeError, match=r"Forward\(\) has forward mode only.*Checkpointed\(\)"):
         jax.grad(functools.partial(loss, gradient=nd.Forward()))(jnp.asarray(V))
+    taped = functools.partial(loss, gradient=nd.Checkpointed())
     with pytest.raises(TypeError, match=r"Checkpointed\(\).*jacfwd.*Direct\(\)"):
-        taped = functools.partial(loss, gradient=nd.Checkpointed())
         jax.grad(lambda v: jax.grad(taped)(v)[0])(jnp.asarray(V))
     with pytest.raises(TypeError, match="probe"):
         nd.solve(pendulum, V[:2], [0.0, 1.0], (1.0,), gradient=nd.Forward(), probe=0.0)

@@ -6,6 +6,7 @@ from .direct import Direct
 from .forward import Forward
 from .gradient import GradientStrategy
 from .interpolated import Interpolated
+from .reversible import Reversible
 
 __all__ = [
     "Backsolve",
@@ -14,4 +15,5 @@ __all__ = [
     "Forward",
     "GradientStrategy",
     "Interpolated",
+    "Reversible",
 ]

@@ -78,6 +78,7 @@ class TapeBackward:
         start = self.at_the_end()
         done = self.walk(jnp.where(is_idle, 0, found.num_accepted), start)
         t0, y0, save = self.pull_end(ts[0], inputs.y0, row(self.rows, 0))
+        done = self.at_the_start(done)
         ts_total = done.ts.at[0].add(done.shift + done.ends.t0 + t0).at[-1].add(done.ends.t1)
         result = zero_cotangent(inputs)
         replace = {
@@ -121,6 +122,22 @@ class TapeBackward:
             y=y, memory=memory, evals=jnp.zeros((), jnp.int32), shift=zero, ends=Ends(zero, zero),
             field=zeros, save=save, ts=ts_zero, next_row=next_row,
         )  # fmt: skip
+
+    def at_the_start(self, done: Cotangents) -> Cotangents:
+        """Pull the cotangent of the first memory back to what the solver made it of."""
+        if not jax.tree_util.tree_leaves(done.memory):
+            return done
+        solver = self.settings.solver
+
+        def first_memory(t, y, field):
+            problem = self.problem(field, self.save)
+            return solver.memory(solver.start(problem.field, t, y))
+
+        _, pull = jax.vjp(first_memory, self.ts[0], self.inputs.y0, self.field)
+        t, y, field = pull(done.memory)
+        return done._replace(
+            y=add(done.y, y), field=add(done.field, field), ts=done.ts.at[0].add(t)
+        )
 
     def retake(self, index: jax.Array, entry: Entry, kept: tuple) -> tuple:
         """What the tape would hold after a step, where it was dropped."""

@@ -364,6 +364,7 @@ class Loop:
             log=carry.log,
             tape=carry.tape,
             interpolants=carry.interpolants,
+            memory=problem.solver.memory(carry.solver_state) if self.recording.memory else None,
         )
 
     def count_evals(self, carry: Carry) -> jax.Array:

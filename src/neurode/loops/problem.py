@@ -77,12 +77,14 @@ class Recording:
         log: times and sizes of the accepted steps.
         slots: how many states of accepted steps the tape holds; None for no tape.
         rows: what is asked for at the save times between the first and the last.
+        memory: what the solver remembers at the end (`Solver.memory`).
     """
 
     dense: bool = False
     log: bool = False
     slots: int | None = None
     rows: bool = True
+    memory: bool = False
 
 
 class Entry(NamedTuple):
@@ -126,6 +128,8 @@ class Trajectory(NamedTuple):
     """`Tape`, or None."""
     interpolants: Any
     """Per accepted step (y, coefficients), leaves [max_steps + 1, ...], the last spare, or None."""
+    memory: Any = None
+    """What the solver remembers at the end, or None."""
 
     def holds_last_state(self, n: int) -> jax.Array:
         """Which of the n rows hold the last state: the last one, or all that were not reached."""
