@@ -1,6 +1,6 @@
 """Solvers and gradients, run on the problem."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..core.status import Status
 from ..core.trees import is_differentiable
 from ..gradients import Backsolve, Checkpointed, Direct, Forward, Interpolated, Reversible
 from ..ivp import solve
-from ..solvers import Bosh3, Dopri8, ExplicitRungeKutta, ReversibleRK, Rodas5P, Solver, Tsit5
+from ..solvers import Dopri8, ExplicitRungeKutta, ReversibleRK, Rodas5P, Solver, Tsit5
 from ..stepping.controller import IController
 from .case import Case, flat_rows, flatten_real, stopwatch
 from .trajectory import Reference
@@ -39,7 +39,7 @@ class SolverRow:
 def measure_solvers(case: Case, reference: Reference) -> list[SolverRow]:
     """The user's own solver, then the candidates with adaptive steps."""
     rows = [measure_solver(case, case.solver, reference, case.options)]
-    candidates: list[Solver] = [Bosh3(), Tsit5(), Dopri8()]
+    candidates: list[Solver] = [Tsit5(), Dopri8()]
     if case.size <= _LARGEST_IMPLICIT:
         candidates.append(Rodas5P())
     is_adaptive = case.options["stepsize"].adaptive
@@ -83,19 +83,19 @@ class WindowRow:
 
 
 def measure_windows(case: Case) -> list[WindowRow]:
-    """The user's solve in twenty pieces, each going on from the one before."""
+    """The user's solve in twenty pieces, each begun anew where the one before ended."""
     edges = np.linspace(float(case.ts[0]), float(case.ts[-1]), WINDOWS + 1)
     if case.options["stepsize"].count is not None or case.span == 0:
         return []
-    y, resume, rows = case.y0, None, []
+    y, rows = case.y0, []
     for a, b in zip(edges[:-1], edges[1:], strict=True):
         ts = np.asarray([a, b], np.asarray(case.ts).dtype)
-        sol = case.solve(ts, y, resume=resume)
+        sol = case.solve(ts, y)
         stats = sol.stats
         rows.append(WindowRow(a, b, int(stats.num_steps), int(stats.num_rejected)))
         if int(sol.status) != Status.SUCCESS:
             break
-        y, resume = jax.tree_util.tree_map(lambda x: x[-1], sol.ys), sol.resume
+        y = jax.tree_util.tree_map(lambda x: x[-1], sol.ys)
     return rows
 
 
@@ -130,17 +130,25 @@ def strategies(case: Case) -> list[tuple[Any, Solver]]:
     ]  # fmt: skip
 
 
-def measure_gradients(case: Case, exact: Any) -> list[GradientRow]:
+STRATEGIES = ("Checkpointed", "Interpolated", "Backsolve", "Reversible", "Direct", "Forward")
+
+
+def measure_gradients(
+    case: Case, exact: Any, names: Sequence[str] | None = None
+) -> list[GradientRow]:
     """Each strategy's gradient of one loss, with respect to the state, the arguments and f.
 
     Args:
         case: the problem.
         exact: from `exact_gradient`.
+        names: which strategies; None is all.
     """
     rows: list[GradientRow] = []
     discrete: Any = None
     for gradient, solver in strategies(case):
         name = type(gradient).__name__
+        if names is not None and name not in names:
+            continue
         try:
             row, found = _measure_gradient(case, gradient, solver, exact, discrete)
         except (ValueError, TypeError, NotImplementedError) as error:
@@ -176,8 +184,8 @@ def _measure_gradient(case: Case, gradient: Any, solver: Solver, exact: Any, dis
         nfe_backward,
         1e3 * seconds,
         0 if memory is None else int(memory.temp_size_in_bytes),
-        difference(found, exact),
-        0.0 if discrete is None else difference(found, discrete),
+        difference(found, exact, case.atol),
+        0.0 if discrete is None else difference(found, discrete, case.atol),
     )
     return row, found
 
@@ -222,11 +230,17 @@ def flatten_gradient(tree: Any) -> list[np.ndarray]:
     return [np.asarray(flatten_real(x)[0], float) for x in jax.tree_util.tree_leaves(tree)]
 
 
-def difference(found: list[np.ndarray], exact: list[np.ndarray]) -> float:
-    """The largest relative difference of a leaf; small leaves count by the whole's norm."""
+def difference(found: list[np.ndarray], exact: list[np.ndarray], floor: float) -> float:
+    """The largest relative difference of a leaf.
+
+    Args:
+        found: the leaves of a gradient.
+        exact: the leaves of the one that it is compared with.
+        floor: a gradient below this size is lost in the tolerance; its errors count relative to it.
+    """
     whole = np.sqrt(sum(np.sum(x**2) for x in exact))
     parts = [
-        np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-3 * whole, 1e-300)
+        np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-3 * whole, floor)
         for a, b in zip(found, exact, strict=True)
     ]
     return float(np.max(parts)) if np.isfinite(parts).all() else float("inf")

@@ -80,6 +80,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         "Figure 10: a growing number of observations",
         "seconds with the weights of table2, else 4 minutes",
     ),
+    "sec6": Experiment(
+        "neurode.reproduce.sec6_scope",
+        "Section 6: how far solves can be reversed, and what a batch costs",
+        "about 3 minutes with the weights of table2; --quick 1 minute",
+    ),
 }
 
 
