@@ -8,7 +8,7 @@ import numpy as np
 from ..core.status import Status
 from .case import Case
 from .measuring import GradientRow, SolverRow, WindowRow
-from .trajectory import Reference, Spectrum
+from .trajectory import Reference, Spectrum, keep_reached
 
 # Thresholds, in one place. A finding is an alarm: each has to leave harmless problems alone.
 _STIFF_STEPS = 150  # an explicit solve shorter than this is cheap, whatever the eigenvalues
@@ -18,6 +18,7 @@ _WRONG_GRADIENT = 0.02
 _LOST_STATE = 1.0
 _DIGITS = 4  # units in the last place that a tolerance must leave
 _HUGE = 1e6
+_GROWN, _FAST = 5, 1e3  # a state that runs away: it has grown, and would grow far more
 _WASTE = 3  # another method needs a third of the evaluations
 _REJECTED = 0.35  # share of attempts
 _FEW_STEPS = 40
@@ -80,28 +81,23 @@ def find_blow_up(m: Measured) -> list[Finding]:
     overflows = own in failed and m.reference.is_whole and reference.scale > 1e30
     if reference.status not in failed and not overflows:
         return []
-    finite = reference.ys[np.isfinite(reference.ys).all(axis=1)]
-    start = max(np.abs(finite[0]).max(), 1.0) if len(finite) else 1.0
-    last = np.abs(finite[-1]).max() if len(finite) else np.inf
-    if len(m.jumps) and last < _HUGE * start:
+    sizes = np.abs(keep_reached(reference)[1]).max(axis=1)
+    last = float(np.nanmax(np.abs(reference.ys[-1])))
+    if len(m.jumps) and last < _HUGE * max(sizes[0], 1.0):
         return []  # a jump explains it
-    at = f"t = {reference.reached:.6g}"
-    if overflows or last > _HUGE * start or _grows(finite):
+    at = f"t = {m.own.reached if overflows else reference.reached:.6g}"
+    runs_away = last > _GROWN * np.median(sizes) and reference.speed * case.span > _FAST * last
+    if overflows or last > _HUGE * max(sizes[0], 1.0) or runs_away:
+        where = "overflows single precision" if overflows else f"has grown to {last:.3g} there"
         return [Finding("blow-up", (
-            f"the solution blows up near {at}: |y| has grown to {last:.3g} there, in double "
-            f"precision too, and no solver gets past it. End the interval before, or bound f "
-            f"(a tanh at the end of a network, a weight decay) so that it cannot."
+            f"the solution blows up near {at}: |y| {where}, and no solver gets past it. End the "
+            f"interval before, or bound f (a tanh at the end of a network, a weight decay) so that "
+            f"it cannot."
         ))]  # fmt: skip
     return [Finding("undefined", (
         f"f becomes NaN or infinite near {at}, where |y| is only {last:.3g}: look for a root, a "
         f"logarithm or a division there. The interval ends at {float(case.ts[-1]):.6g}."
     ))]  # fmt: skip
-
-
-def _grows(ys: np.ndarray) -> bool:
-    """Whether the last states run away: growth that speeds up."""
-    sizes = np.abs(ys).max(axis=1)
-    return len(sizes) > 8 and sizes[-1] > 30 * max(np.median(sizes), 1e-300)
 
 
 def find_precision(m: Measured) -> list[Finding]:

@@ -32,6 +32,8 @@ class SolverRow:
     rejected: int
     nfe: int
     milliseconds: float
+    reached: float
+    """The last time reached."""
     error: float
     """The largest error at the save times, over the tolerance there; NaN without a reference."""
 
@@ -59,7 +61,7 @@ def measure_solver(case: Case, solver: Solver, reference: Reference, options: di
         error = error_over_tolerance(case, flat_rows(sol.ys), reference)
     return SolverRow(
         type(solver).__name__, status.name, int(stats.num_steps), int(stats.num_rejected),
-        int(stats.num_f_evals), 1e3 * seconds, error,
+        int(stats.num_f_evals), 1e3 * seconds, float(sol.resume.time), error,
     )  # fmt: skip
 
 

@@ -32,6 +32,8 @@ class Reference:
     """The last time reached."""
     solver: Any
     rtol: float
+    speed: float
+    """The largest entry of |f| at the last state that was reached."""
 
     @property
     def is_whole(self) -> bool:
@@ -63,7 +65,9 @@ def find_reference(case: Case, is_costly: bool) -> Reference:
             stepsize=IController(), max_steps=20_000,
         )  # fmt: skip
         status, reached = Status(int(sol.status)), float(sol.resume.time)
-        found.append(Reference(ts, flat_rows(sol.ys), status, reached, solver, rtol))
+        ys = flat_rows(sol.ys)
+        speed = float(np.abs(np.asarray(case.slope(jnp.asarray(reached), ys[-1]))).max())
+        found.append(Reference(ts, ys, status, reached, solver, rtol, speed))
         if found[-1].is_whole:
             return found[-1]
         if status != Status.MAX_STEPS and solver == tries[0][0]:
@@ -86,7 +90,7 @@ def find_spectrum(case: Case, reference: Reference) -> Spectrum | None:
     """Decay rates along the reference; None for a large state."""
     if case.size > _LARGEST_SPECTRUM:
         return None
-    ts, ys = _reached(reference)
+    ts, ys = keep_reached(reference)
     picked = np.unique(np.linspace(0, len(ts) - 1, _SPECTRA).astype(int))
     jacobian = jax.jit(jax.vmap(jax.jacfwd(case.slope, argnums=1)))
     matrices = np.asarray(jacobian(ts[picked], ys[picked]))
@@ -104,7 +108,7 @@ def find_jumps(case: Case, reference: Reference) -> np.ndarray:
     Between two points of the reference the state moves along a straight line: it crosses whatever
     surface the solution crosses. A smooth f changes less and less on a halved interval.
     """
-    ts, ys = _reached(reference)
+    ts, ys = keep_reached(reference)
     if len(ts) < 4:
         return np.zeros(0)
     slope = jax.vmap(case.slope)
@@ -140,7 +144,7 @@ def find_jumps(case: Case, reference: Reference) -> np.ndarray:
     return times[left > 1e-3]
 
 
-def _reached(reference: Reference) -> tuple[np.ndarray, np.ndarray]:
+def keep_reached(reference: Reference) -> tuple[np.ndarray, np.ndarray]:
     """The part of the reference that was reached and is finite."""
     direction = 1 if reference.ts[-1] >= reference.ts[0] else -1
     is_reached = direction * (reference.reached - reference.ts) >= 0

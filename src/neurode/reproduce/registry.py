@@ -83,7 +83,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "sec6": Experiment(
         "neurode.reproduce.sec6_scope",
         "Section 6: how far solves can be reversed, and what a batch costs",
-        "about 3 minutes with the weights of table2; --quick 1 minute",
+        "about 6 minutes with the weights of table2, else 10; --quick 2 minutes",
     ),
 }
 
