@@ -20,7 +20,6 @@ ALARMS = {
     ),
     "tolerance below precision": (pendulum, SWING, [0.0, 10.0], {"rtol": 1e-8, "atol": 1e-10}),
     "blow-up": (lambda t, y: y**2, 1.0, [0.0, 2.0], {}),
-    "undefined": (lambda t, y: -jnp.sqrt(y), 1.0, [0.0, 3.0], {}),
     "wasted budget": (
         pendulum, SWING, [0.0, 10.0], {"solver": nd.RK4(), "stepsize": nd.ConstantSteps(10_000)},
     ),
