@@ -33,6 +33,8 @@ GOALS = {
     "lanes spread": Goal("1,024 lanes spread, forward and gradient: / diffrax", 0.08, 0.04),
     "compile, single": Goal("compile time of value and gradient, one system: / diffrax", 0.5, 0.33),
     "compile, lanes": Goal("the same, vmapped: / diffrax", 1.0, 0.5),
+    "stiff, scipy": Goal("stiff problems: / SciPy's Radau and BDF", 1.0),
+    "stiff, diffrax": Goal("stiff problems: / diffrax's Kvaerno5", 1.0),
     "training": Goal("training iteration of torchdiffeq's examples: / torchdiffeq", 0.05, 0.02),
     "gradient error": Goal("error of the gradient: neurode's / diffrax's", 1.0),
     "floor, forward": Goal("forward / NFE evaluations of f, where f takes 2 µs or more", 1.3),

@@ -1,19 +1,9 @@
-"""Stiff problems: neurode's implicit solvers beside SciPy's Radau and BDF and diffrax's Kvaerno5.
+"""Stiff problems with their answers, and who solves them: neurode, SciPy and diffrax.
 
-    python benchmarks/stiff.py [--budget SECONDS_PER_TIME] [--problem NAME ...]
-
-One thread, float64, the same problem, tolerances and (for SciPy) exact Jacobians. An error is the
-root mean square of (y - reference) / (atol + rtol |reference|) at the last time: in units of the
-tolerance. SciPy counts evaluations for the Jacobian apart from those of f, as neurode does.
+Double precision, the same problem and tolerances for everyone. An error is the root mean square of
+(y - reference) / (atol + rtol |reference|) at the last time: in units of the tolerance.
 """
 
-import os
-
-if __name__ == "__main__":
-    THREADS = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {THREADS}".strip()
-
-import argparse
 import functools
 import time
 from collections.abc import Callable
@@ -40,7 +30,7 @@ class StiffProblem:
             by SciPy's Radau at a tight tolerance.
         atol_share: the absolute tolerance is this times the relative one.
         jacobian: of neurode's solvers.
-        band: (lower, upper) for SciPy's sparse Jacobian; None for a dense one.
+        sparsity: the pattern of SciPy's sparse Jacobian; None for a dense one, in closed form.
     """
 
     f: Callable
@@ -52,22 +42,22 @@ class StiffProblem:
     sparsity: Any = None
 
 
-def robertson(t, y):
+def robertson(t, y, join=jnp.stack):
     """Robertson (1966): three species, rates over nine orders of magnitude."""
     a, b, c = y
     slow, fast = 0.04 * a - 1e4 * b * c, 3e7 * b**2
-    return jnp.stack([-slow, slow - fast, fast])
+    return join([-slow, slow - fast, fast])
 
 
-def van_der_pol(t, y, mu=1e3):
+def van_der_pol(t, y, join=jnp.stack, mu=1e3):
     """Van der Pol (1926), relaxation oscillations."""
-    return jnp.stack([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]])
+    return join([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]])
 
 
-def orego(t, y):
+def orego(t, y, join=jnp.stack):
     """The Oregonator of Field & Noyes (1974)."""
     a, b, c = y
-    return jnp.stack(
+    return join(
         [
             77.27 * (b + a * (1 - 8.375e-6 * a - b)),
             (c - (1 + a) * b) / 77.27,
@@ -76,11 +66,11 @@ def orego(t, y):
     )
 
 
-def hires(t, y):
+def hires(t, y, join=jnp.stack):
     """High irradiance response of photomorphogenesis, Schaefer (1975)."""
     a, b, c, d, e, f, g, h = y
     bound = 280 * f * h
-    return jnp.stack(
+    return join(
         [
             -1.71 * a + 0.43 * b + 8.32 * c + 0.0007,
             1.71 * a - 8.75 * b,
@@ -94,21 +84,21 @@ def hires(t, y):
     )
 
 
-def brusselator(t, y, alpha=0.02):
+def brusselator(t, y, xp=jnp, alpha=0.02):
     """Diffusing Brusselator in one dimension by the method of lines: 2 x CELLS unknowns."""
     inner = y.reshape(CELLS, 2)
-    walls = jnp.array([[1.0, 3.0]], y.dtype)
-    grid = jnp.concatenate([walls, inner, walls])
+    walls = xp.array([[1.0, 3.0]], y.dtype)
+    grid = xp.concatenate([walls, inner, walls])
     diffusion = alpha * (CELLS + 1) ** 2 * (grid[2:] - 2 * inner + grid[:-2])
     u, v = inner.T
-    reaction = jnp.stack([1 + u**2 * v - 4 * u, 3 * u - u**2 * v], axis=1)
+    reaction = xp.stack([1 + u**2 * v - 4 * u, 3 * u - u**2 * v], axis=1)
     return (reaction + diffusion).reshape(-1)
 
 
-def allen_cahn(t, y, rate=0.02):
+def allen_cahn(t, y, xp=jnp, rate=0.02):
     """Diffusion and reaction on a periodic square: SIDE x SIDE unknowns."""
     u = y.reshape(SIDE, SIDE)
-    around = sum(jnp.roll(u, shift, axis) for shift in (1, -1) for axis in (0, 1))
+    around = sum(xp.roll(u, shift, axis) for shift in (1, -1) for axis in (0, 1))
     return (rate * SIDE**2 / 4 * (around - 4 * u) + 5 * (u - u**3)).reshape(-1)
 
 
@@ -161,7 +151,6 @@ PROBLEMS = {
 }  # fmt: skip
 
 SOLVERS = {"Rodas5P": nd.Rodas5P, "Kvaerno5": nd.Kvaerno5, "BDF": nd.BDF}
-TOLERANCES = (1e-4, 1e-6)
 
 
 def reference(problem: StiffProblem) -> np.ndarray:
@@ -171,23 +160,24 @@ def reference(problem: StiffProblem) -> np.ndarray:
     return by_scipy(problem, "Radau", 1e-9)[0]
 
 
-def error(y: Any, answer: np.ndarray, problem: StiffProblem, rtol: float) -> float:
-    """In units of the tolerance."""
-    scale = rtol * (problem.atol_share + np.abs(answer))
-    return float(np.sqrt(np.mean(((np.asarray(y) - answer) / scale) ** 2)))
+@functools.cache
+def scipy_options(problem: StiffProblem) -> tuple[Callable, dict]:
+    """f as SciPy likes it, in plain numbers where there are few, and the Jacobian's option."""
+    if problem.sparsity is not None:
+        return functools.partial(problem.f, xp=np), {"jac_sparsity": problem.sparsity}
+    jacobian = jax.jit(jax.jacfwd(problem.f, 1))
+    return (
+        lambda t, y: problem.f(t, y.tolist(), join=list),
+        {"jac": lambda t, y: np.asarray(jacobian(t, y))},
+    )
 
 
 def by_scipy(problem: StiffProblem, method: str, rtol: float) -> tuple[np.ndarray, int, int]:
     """The last state, evaluations of f, and Jacobians."""
-    f = jax.jit(problem.f)
-    options: dict[str, Any] = {"jac_sparsity": problem.sparsity}
-    if problem.sparsity is None:
-        jacobian = jax.jit(jax.jacfwd(problem.f, 1))
-        options = {"jac": lambda t, y: np.asarray(jacobian(t, y))}
+    f, options = scipy_options(problem)
     found = solve_ivp(
-        lambda t, y: np.asarray(f(t, y)), (0, problem.t1), problem.y0, method, rtol=rtol,
-        atol=rtol * problem.atol_share, **options,
-    )  # fmt: skip
+        f, (0, problem.t1), problem.y0, method, rtol=rtol, atol=rtol * problem.atol_share, **options
+    )
     return found.y[:, -1], found.nfev, found.njev
 
 
@@ -212,14 +202,10 @@ def by_neurode(problem: StiffProblem, solver: Any, rtol: float) -> Callable:
     return lambda: jax.block_until_ready(run(y0, rtol))
 
 
-def by_diffrax(problem: StiffProblem, rtol: float) -> Callable | None:
-    """A compiled solve, where diffrax is installed and its dense Jacobian is no hindrance."""
-    if problem.y0.size > 2000:
-        return None
-    try:
-        import diffrax
-    except ImportError:
-        return None
+def by_diffrax(problem: StiffProblem, rtol: float) -> Callable:
+    """A compiled solve by Kvaerno5, to be called."""
+    import diffrax
+
     controller = diffrax.PIDController(rtol=rtol, atol=rtol * problem.atol_share)
 
     @jax.jit
@@ -243,70 +229,3 @@ def best_of(call: Callable, budget: float) -> float:
         if len(times) > 1 and sum(times) > 5 * budget:
             break
     return min(times)
-
-
-def measure(name: str, budget: float) -> list[dict]:
-    """All solvers on one problem."""
-    problem = PROBLEMS[name]
-    answer = reference(problem)
-    found = []
-
-    def add(solver, rtol, y, evals, jacobians, seconds):
-        found.append(
-            {
-                "problem": name, "unknowns": problem.y0.size, "solver": solver, "rtol": rtol,
-                "error": error(y, answer, problem, rtol), "f_evals": int(evals),
-                "jacobians": int(jacobians), "seconds": seconds,
-            }
-        )  # fmt: skip
-
-    for rtol in TOLERANCES:
-        for label, solver in SOLVERS.items():
-            call = by_neurode(problem, solver, rtol)
-            sol = call()
-            if int(sol.status) != nd.Status.SUCCESS:
-                continue
-            stats = sol.stats
-            add(label, rtol, sol.ys[-1], stats.num_f_evals, stats.num_jacobians,
-                best_of(call, budget))  # fmt: skip
-        for method in ("Radau", "BDF"):
-            by_scipy(problem, method, 1e-2)  # compile f
-            start = time.perf_counter()
-            y, evals, jacobians = by_scipy(problem, method, rtol)
-            add(f"SciPy {method}", rtol, y, evals, jacobians, time.perf_counter() - start)
-        call = by_diffrax(problem, rtol)
-        if call is not None:
-            sol = call()
-            add("diffrax Kvaerno5", rtol, sol.ys[-1], 0, 0, best_of(call, budget))
-    return found
-
-
-def rows(budget: float, names: Any = tuple(PROBLEMS)) -> list[dict]:
-    """One row per problem, tolerance and solver; times in seconds, one thread, without compiling.
-
-    Args:
-        budget: seconds for each time that is measured.
-        names: of problems.
-    """
-    with jax.enable_x64(True):
-        return [row for name in names for row in measure(name, budget)]
-
-
-def main() -> None:
-    """Print the table as it is measured."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--budget", type=float, default=1.0)
-    parser.add_argument("--problem", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
-    chosen = parser.parse_args()
-    for name in chosen.problem:
-        for row in rows(chosen.budget, [name]):
-            print(
-                f"{row['problem']:16s} {row['unknowns']:5d} {row['rtol']:.0e} "
-                f"{row['solver']:17s} error {row['error']:9.3g}  f {row['f_evals']:6d} "
-                f"J {row['jacobians']:5d}  {row['seconds'] * 1e3:10.2f} ms",
-                flush=True,
-            )
-
-
-if __name__ == "__main__":
-    main()

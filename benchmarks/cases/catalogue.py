@@ -37,4 +37,5 @@ CASES = {
     "f": Case("memory"),
     "g": Case("training"),
     "h": Case("compiling"),
+    "i": Case("stiff"),
 }

@@ -112,7 +112,7 @@ def test_direct_has_forward_mode_and_second_derivatives(x64, solver):
 
 
 def test_banded_and_matrix_free_are_the_same_method(x64):
-    """Heat in a rod, with a source: three ways to solve the same equations."""
+    """Heat in a rod, with a source: four ways to solve the same equations."""
     n = 9
 
     def f(t, y):
@@ -122,10 +122,13 @@ def test_banded_and_matrix_free_are_the_same_method(x64):
     y0 = jnp.sin(jnp.linspace(0, 3, n))
     rows = [
         jit(lambda k=jacobian: nd.solve(f, y0, [0.0, 0.2], solver=nd.Rosenbrock23(k)).ys[-1])()
-        for jacobian in (nd.Dense(), nd.Banded(1, 1), nd.MatrixFree(rtol=1e-10))
-    ]
+        for jacobian in (
+            nd.Dense(), nd.Banded(1, 1), nd.MatrixFree(), nd.MatrixFree(method="gmres")
+        )
+    ]  # fmt: skip
     assert_allclose(rows[1], rows[0], rtol=1e-11)
     assert_allclose(rows[2], rows[0], rtol=1e-7)
+    assert_allclose(rows[3], rows[0], rtol=1e-7)
 
 
 def test_lanes_are_independent(x64):
@@ -189,6 +192,7 @@ def test_is_refused_in_words(name):
         (lambda: nd.Kvaerno3(jacobian="dense"), TypeError, r"Kvaerno3\(jacobian=...\).*'dense'"),
         (lambda: nd.Banded(-1, 0), ValueError, r"Banded\(lower=...\).*-1"),
         (lambda: nd.MatrixFree(rtol=2.0), ValueError, r"MatrixFree\(rtol=...\).*2.0"),
+        (lambda: nd.MatrixFree(method="cg"), ValueError, r"MatrixFree\(method=...\).*'cg'"),
         (lambda: nd.Split(1, lambda t, y: y), TypeError, r"Split\(stiff=...\).*got 1"),
     ],
 )

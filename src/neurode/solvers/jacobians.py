@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 from jax import lax
+from jax.scipy.sparse.linalg import bicgstab
 
 from ..core.types import Scalar
 from .banded import BlockTridiagonal, banded_from_columns, factorise_banded, solve_banded
@@ -206,25 +207,34 @@ class Banded(Jacobian):
 
 @dataclass(frozen=True)
 class MatrixFree(Jacobian):
-    """No matrix: GMRES (Saad & Schultz 1986), each iteration one forward derivative of f.
+    """No matrix: a Krylov method, each iteration of which takes forward derivatives of f.
 
-    For large systems without a band, such as PDEs in two dimensions.
+    For large systems without a band, such as PDEs in two dimensions. Where it does not get near
+    the solution the step is cut, and the system of a smaller step is easier.
 
     Args:
-        rtol: the relative residual at which GMRES stops inside Newton's iteration. Rosenbrock
-            stages and derivatives, which nothing corrects afterwards, take a millionth of it.
-        restart: how many directions are kept, of the size of the state each.
-        max_steps: the largest number of iterations.
+        rtol: the relative residual at which it stops inside Newton's iteration. Rosenbrock stages
+            and derivatives, which nothing corrects afterwards, take a millionth of it.
+        method: "bicgstab" (van der Vorst 1992; a few vectors, two derivatives an iteration) or
+            "gmres" (Saad & Schultz 1986; where BiCGStab stagnates, as with strong convection).
+            On a 64 x 64 grid BiCGStab took a fifth of the time.
+        restart: how many directions GMRES keeps, of the size of the state each.
+        max_steps: the largest number of iterations of BiCGStab, or of restarts of GMRES.
 
     Raises:
         ValueError: for options that cannot work.
     """
 
     rtol: float = 1e-3
-    restart: int = 30
-    max_steps: int = 90
+    method: str = "bicgstab"
+    restart: int = 20
+    max_steps: int = 200
 
     def __post_init__(self) -> None:
+        if self.method not in ("bicgstab", "gmres"):
+            raise ValueError(
+                f'MatrixFree(method=...) must be "bicgstab" or "gmres", got {self.method!r}'
+            )
         if not 0 < self.rtol < 1:
             raise ValueError(f"MatrixFree(rtol=...) must be between 0 and 1, got {self.rtol!r}")
         for name, value in (("restart", self.restart), ("max_steps", self.max_steps)):
@@ -245,24 +255,32 @@ class MatrixFree(Jacobian):
         del jacobian, c
 
     def solve(self, factors: None, operator: Operator, b: jax.Array) -> jax.Array:
-        """By GMRES; NaN, so that the step is cut, where it did not get near the solution."""
+        """The solution; NaN, so that the step is cut, where the method did not get near it."""
         del factors
-        size = jnp.linalg.norm(b)
+        x = (self._bicgstab if self.method == "bicgstab" else self._gmres)(operator, b)
+        is_near = jnp.linalg.norm(operator(x) - b) <= 10 * self.rtol * jnp.linalg.norm(b)
+        return jnp.where(is_near, x, jnp.nan)
+
+    def _bicgstab(self, operator: Operator, b: jax.Array) -> jax.Array:
+        # Not lineax's, which divides 0 by 0 where it meets the solution exactly, as for J = 0.
+        return bicgstab(operator, b, tol=self.rtol, maxiter=self.max_steps)[0]
+
+    def _gmres(self, operator: Operator, b: jax.Array) -> jax.Array:
+        size = jnp.sqrt(jnp.mean(b**2))
         is_zero = size == 0
+        # Of unit size, since lineax holds each component's residual against the tolerance.
+        unit = jnp.where(is_zero, 1, b / jnp.where(is_zero, 1, size))
+        restart = min(self.restart, b.size)
+        gmres = lx.GMRES(0.0, self.rtol, restart=restart, max_steps=self.max_steps)
         matrix = lx.FunctionLinearOperator(operator, jax.eval_shape(lambda: b))
-        gmres = lx.GMRES(
-            self.rtol, 0.0, restart=min(self.restart, b.size), max_steps=self.max_steps
-        )
-        x = lx.linear_solve(matrix, jnp.where(is_zero, 1, b), gmres, throw=False).value
-        is_near = jnp.linalg.norm(operator(x) - b) <= 10 * self.rtol * size
-        return jnp.where(is_zero, 0, jnp.where(is_near, x, jnp.nan))
+        return size * lx.linear_solve(matrix, unit, gmres, throw=False).value
 
     def sharpened(self, dtype: Any) -> "MatrixFree":
         """A millionth of the residual, if the dtype can show it."""
         return replace(self, rtol=max(1e-6 * self.rtol, 100 * float(jnp.finfo(dtype).eps)))
 
     def solve_transposed(self, factors: None, operator: Operator, b: jax.Array) -> jax.Array:
-        """By GMRES, with the transposed operator."""
+        """With the transposed operator."""
         return self.solve(factors, operator, b)
 
     def bound(self, f: FlatField, jacobian: tuple) -> Scalar:
