@@ -10,7 +10,7 @@ from .core.interpolation import Interpolation
 from .core.norms import max_norm, rms_norm
 from .core.solution import Solution, Stats
 from .core.status import SolveError, Status
-from .gradients import Backsolve, Checkpointed, Direct
+from .gradients import Backsolve, Checkpointed, Direct, Forward, Interpolated, Reversible
 from .ivp import solve
 from .jumps import JumpSolution, Schedule, solve_with_jumps
 from .solvers import (
@@ -20,6 +20,7 @@ from .solvers import (
     Adams,
     AdamsBashforth,
     AdamsMoulton,
+    AsynchronousLeapfrog,
     AutoSwitch,
     Banded,
     Bosh3,
@@ -39,6 +40,7 @@ from .solvers import (
     MatrixFree,
     Midpoint,
     Ralston,
+    ReversibleRK,
     Rodas5P,
     Rosenbrock23,
     Ruth3,
@@ -48,6 +50,7 @@ from .solvers import (
 from .stepping import ConstantSteps, IController, PIController, PIDController, StepTo
 
 if TYPE_CHECKING:
+    from .diagnosis import Diagnosis, diagnose
     from .estimators import (
         ContinuousFlow,
         DensitySampler,
@@ -65,11 +68,13 @@ __version__ = "0.1.0"
 _ON_FIRST_USE = {
     "ContinuousFlow": "estimators",
     "DensitySampler": "estimators",
+    "Diagnosis": "diagnosis",
     "LatentODE": "estimators",
     "NeuralODE": "estimators",
     "ODENetClassifier": "estimators",
     "ODENetRegressor": "estimators",
     "PoissonProcess": "estimators",
+    "diagnose": "diagnosis",
     "load": "estimators",
 }
 
@@ -94,6 +99,7 @@ __all__ = [
     "Adams",
     "AdamsBashforth",
     "AdamsMoulton",
+    "AsynchronousLeapfrog",
     "AutoSwitch",
     "Backsolve",
     "Banded",
@@ -104,6 +110,7 @@ __all__ = [
     "ContinuousFlow",
     "Dense",
     "DensitySampler",
+    "Diagnosis",
     "Direct",
     "Dopri5",
     "Dopri8",
@@ -111,10 +118,12 @@ __all__ = [
     "Event",
     "Fehlberg45",
     "ForestRuth",
+    "Forward",
     "Hamiltonian",
     "Heun",
     "HeunEuler",
     "IController",
+    "Interpolated",
     "Interpolation",
     "JumpSolution",
     "KenCarp4",
@@ -131,6 +140,8 @@ __all__ = [
     "PIDController",
     "PoissonProcess",
     "Ralston",
+    "Reversible",
+    "ReversibleRK",
     "Rodas5P",
     "Rosenbrock23",
     "Ruth3",
@@ -143,6 +154,7 @@ __all__ = [
     "StepTo",
     "Tsit5",
     "Yoshida6",
+    "diagnose",
     "explain",
     "load",
     "max_norm",

@@ -183,7 +183,8 @@ def read_tolerances(rtol: Any, atol: Any, y0: Any, dtype: Any) -> Tolerance:
 def read_resume(resume: Any, solver: Solver, field: Any, y0: Any, ts: jax.Array) -> Any:
     """The state of an earlier solve, in the dtypes of this one.
 
-    The history is of use where this solve goes on from there, in the same direction.
+    A history is of use where this solve goes on from there, in the same direction; else it is made
+    anew.
     """
     if resume is None:
         return None
@@ -192,8 +193,8 @@ def read_resume(resume: Any, solver: Solver, field: Any, y0: Any, ts: jax.Array)
             f"resume must be the .resume of an earlier solution, got {type(resume).__name__}; "
             f"write resume=sol.resume"
         )
-    expected = jax.eval_shape(lambda: solver.memory(solver.start(field, ts[0], y0)))
-    shapes = [jax.tree_util.tree_map(jnp.shape, tree) for tree in (resume.memory, expected)]
+    fresh = solver.memory(solver.start(field, ts[0], y0))
+    shapes = [jax.tree_util.tree_map(jnp.shape, tree) for tree in (resume.memory, fresh)]
     if shapes[0] != shapes[1]:
         raise ValueError(
             f"resume= holds the history of another solver or another state than "
@@ -206,7 +207,9 @@ def read_resume(resume: Any, solver: Solver, field: Any, y0: Any, ts: jax.Array)
         direction=as_time(resume.direction),
         step_size=as_time(resume.step_size),
         controller_state=tree_map(as_time, resume.controller_state),
-        memory=tree_map(lambda x, like: x.astype(like.dtype), resume.memory, expected),
+        memory=tree_map(
+            lambda old, new: jnp.where(goes_on, old.astype(new.dtype), new), resume.memory, fresh
+        ),
         mark=jnp.where(goes_on, resume.mark, 0),
     )
 

@@ -10,6 +10,7 @@ SOLVERS = {
     "AdamsBashforth1": lambda: nd.AdamsBashforth(1),
     "AdamsBashforth4": lambda: nd.AdamsBashforth(4),
     "AdamsMoulton5": lambda: nd.AdamsMoulton(5),
+    "AsynchronousLeapfrog": nd.AsynchronousLeapfrog,
     "AutoSwitch": lambda: nd.AutoSwitch(),
     "BDF": nd.BDF,
     "BandedKvaerno3": lambda: nd.Kvaerno3(nd.Banded(1, 1)),
@@ -31,6 +32,7 @@ SOLVERS = {
     "RK38": nd.RK38,
     "RK4": nd.RK4,
     "Ralston": nd.Ralston,
+    "ReversibleRK": lambda: nd.ReversibleRK(nd.Bosh3()),
     "Rodas5P": nd.Rodas5P,
     "Rosenbrock23": nd.Rosenbrock23,
     "Ruth3": nd.Ruth3,
@@ -55,4 +57,6 @@ GRADIENTS = {
     "Checkpointed": lambda: nd.Checkpointed(),
     "Checkpointed in little memory": lambda: nd.Checkpointed(max_memory=64),
     "Direct": lambda: nd.Direct(),
+    "Interpolated": lambda: nd.Interpolated(),
+    "Interpolated in windows": lambda: nd.Interpolated(windows=4),
 }

@@ -19,7 +19,9 @@ TS = [0.2, 0.9, 1.7]
 def test_every_strategy_is_in_the_table():
     exported = {getattr(nd, n) for n in nd.__all__ if isinstance(getattr(nd, n), type)}
     strategies = {x for x in exported if issubclass(x, GradientStrategy)}
-    assert {type(make()) for make in GRADIENTS.values()} == strategies
+    # These two need another mode or another solver: see test_forward.py and test_reversible.py.
+    elsewhere = {nd.Forward, nd.Reversible}
+    assert {type(make()) for make in GRADIENTS.values()} == strategies - elsewhere
 
 
 @every_gradient

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from neurode.cli import (
     demo,
+    diagnose,
     fit,
     fit_density,
     fit_events,
@@ -87,6 +88,7 @@ app.command("sample")(sample.sample)
 app.command("score")(sample.score)
 app.command("forecast")(forecast.forecast)
 app.command("reproduce")(reproduce.reproduce)
+app.command("diagnose")(diagnose.diagnose)
 app.command("info")(info.info)
 
 

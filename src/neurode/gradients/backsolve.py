@@ -25,6 +25,7 @@ from ..loops.problem import Problem, Trajectory
 from ..solvers.solver import Solver
 from ..stepping.controller import StepController
 from ..stepping.grids import EqualSteps
+from .adjoint import check_options, check_solver, own_tolerance, time_cotangent
 from .gradient import (
     GradientStrategy,
     Inputs,
@@ -57,29 +58,11 @@ class Backsolve(GradientStrategy):
     norm: Norm | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
-        if self.solver is not None and not isinstance(self.solver, Solver):
-            raise TypeError(
-                f"Backsolve(solver=...) takes a solver such as Tsit5(), got {self.solver!r}"
-            )
-        for name, value in (("rtol", self.rtol), ("atol", self.atol)):
-            if isinstance(value, (int, float)) and not value >= 0:
-                raise ValueError(f"Backsolve({name}=...) must not be negative, got {value!r}")
+        check_options("Backsolve", self.solver, self.rtol, self.atol)
 
     def check(self, settings: Settings, controller: StepController) -> None:
         """Backsolve stores no steps, and its solver must fit the step size controller."""
-        if self.solver is not None and controller.adaptive and self.solver.error_order is None:
-            raise ValueError(
-                f"Backsolve(solver={type(self.solver).__name__}()) has no error estimate and "
-                f"cannot choose its own step size: use an adaptive solver such as Tsit5(), or "
-                f"stepsize=nd.ConstantSteps(n) for the whole solve"
-            )
-        solver = settings.solver if self.solver is None else self.solver
-        if solver.why_no_adjoints is not None:
-            raise ValueError(
-                f"gradient=Backsolve() would solve the adjoint with {type(solver).__name__}(), "
-                f"{solver.why_no_adjoints}; use gradient=nd.Checkpointed() or nd.Direct(), or "
-                f"another solver for the way back, nd.Backsolve(solver=nd.Tsit5())"
-            )
+        check_solver("Backsolve", self.solver, settings, controller)
         if settings.dense:
             raise ValueError(
                 "gradient=Backsolve() keeps no steps and cannot differentiate dense output; "
@@ -154,14 +137,9 @@ class _Backward:
         self.last_bar = add(last, cotangent.y)
 
     def adjoint_tolerance(self, rtol: Any, atol: Any) -> Tolerance:
-        def both(own, forward):
-            if own is None:
-                return (forward, forward)
-            tree = tree_map(lambda _: jnp.asarray(own, self.ts.dtype), self.inputs.y0)
-            return (tree, tree)
-
-        forward = self.inputs.tolerance
-        return Tolerance(both(rtol, forward.rtol), both(atol, forward.atol))
+        forward, y0 = self.inputs.tolerance, self.inputs.y0
+        own = own_tolerance(rtol, atol, forward, y0, self.ts.dtype)
+        return Tolerance((own.rtol, own.rtol), (own.atol, own.atol))
 
     def field(self, t: Any, state: Adjoint) -> Adjoint:
         """y' = f, a' = -a^T df/dy, and the integrand of the parameters' gradient."""
@@ -175,10 +153,7 @@ class _Backward:
 
     def time_cotangent(self, t: Any, y: State, a: State) -> jax.Array:
         """a^T f(t, y): how the loss changes when the state arrives later."""
-        dy = self.inputs.field(t, y)
-        products = tree_map(lambda g, d: jnp.sum(jnp.real(g * d)), a, dy)
-        total = sum(jax.tree_util.tree_leaves(products), start=jnp.zeros((), self.ts.dtype))
-        return total.astype(self.ts.dtype)
+        return time_cotangent(self.inputs.field, t, y, a)
 
     def run(self) -> Inputs:
         """Cotangents of the inputs."""

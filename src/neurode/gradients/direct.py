@@ -5,6 +5,7 @@ where a derivative is asked for they are taken again by a loop that JAX can diff
 forward and in reverse mode, and again.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -73,15 +74,26 @@ def _solve(settings: Settings, inputs: Inputs) -> Trajectory:
 
 @_solve.defjvp
 def _solve_jvp(settings: Settings, primals: tuple, tangents: tuple) -> tuple:
-    (inputs,) = primals
+    return solve_jvp(settings, bounded_loop, *primals, *tangents)
+
+
+def solve_jvp(settings: Settings, loop: Callable, inputs: Inputs, tangents: Any) -> tuple:
+    """A trajectory and its tangent, by a loop over the accepted steps.
+
+    Args:
+        settings: of the solve.
+        loop: `bounded_loop`, or `counted_loop` where forward mode is all that is wanted.
+        inputs: of the solve.
+        tangents: of the inputs.
+    """
     frozen = lax.stop_gradient(inputs)
     recording = Recording(dense=settings.dense, log=True)
     found = mark_failure(settings, integrate(make_problem(settings, frozen), recording))
     log = found.log
     if not settings.dense:
         found = found._replace(log=None)
-    replay = partial(_replay, settings, found, log)
-    primals_out, tangents_out = jax.jvp(replay, (inputs,), tangents)
+    replay = partial(_replay, settings, loop, found, log)
+    primals_out, tangents_out = jax.jvp(replay, (inputs,), (tangents,))
 
     def fill(trajectory, replayed):
         return trajectory._replace(
@@ -94,7 +106,9 @@ def _solve_jvp(settings: Settings, primals: tuple, tangents: tuple) -> tuple:
     return fill(found, primals_out), fill(zero_cotangent(found), tangents_out)
 
 
-def _replay(settings: Settings, found: Trajectory, log: jax.Array, inputs: Inputs) -> tuple:
+def _replay(
+    settings: Settings, loop: Callable, found: Trajectory, log: jax.Array, inputs: Inputs
+) -> tuple:
     """The rows, the last state and the interpolants, as differentiable functions of the inputs."""
     problem = make_problem(settings, inputs)
     ts, n = problem.ts, problem.ts.shape[0]
@@ -123,12 +137,9 @@ def _replay(settings: Settings, found: Trajectory, log: jax.Array, inputs: Input
             log_out = log_out.at[index].set(moved)
         return step.y, step.memory, step.next_shift, rows, interpolants, log_out
 
-    solver = settings.solver
-    memory = solver.memory(solver.start(problem.field, ts[0], problem.y0))
+    memory = settings.solver.memory(problem.begin())
     start = (problem.y0, memory, ends.t0, rows, found.interpolants, log if settings.dense else None)
-    y, _, _, rows, interpolants, log_out = bounded_loop(
-        found.num_accepted, body, start, settings.max_steps
-    )
+    y, _, _, rows, interpolants, log_out = loop(found.num_accepted, body, start, settings.max_steps)
     last = problem.row(ts[-1], y)
     is_last = found.holds_last_state(n)
     rows = tree_map(lambda x, z: jnp.where(per_row(is_last, x), z, x), rows, last)

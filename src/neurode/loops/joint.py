@@ -89,10 +89,7 @@ class Loop:
         if problem.skip_empty:
             is_empty = (self.span == 0) & (status == RUNNING)
             status = jnp.where(is_empty, Status.SUCCESS, status)
-        if problem.history is None:
-            solver_state = problem.solver.start(problem.field, self.t0, y0)
-        else:
-            solver_state = problem.solver.recall(problem.field, self.t0, y0, *problem.history)
+        solver_state = problem.begin()
         controller_state = problem.controller_state
         if controller_state is None:
             controller_state = problem.controller.start(ts.dtype)

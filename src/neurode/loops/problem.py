@@ -56,6 +56,12 @@ class Problem:
             raise ValueError(f"{type(self.solver).__name__} has no error estimate")
         return order
 
+    def begin(self) -> Any:
+        """The solver's state before the first step: its own start, or where it left off."""
+        if self.history is None:
+            return self.solver.start(self.field, self.ts[0], self.y0)
+        return self.solver.recall(self.field, self.ts[0], self.y0, *self.history)
+
     def row(self, t: Scalar, y: State) -> Any:
         """What is saved at time t."""
         return y if self.save is None else self.save(t, y)

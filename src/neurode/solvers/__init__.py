@@ -22,6 +22,7 @@ from .explicit_rk import (
 )
 from .fixed_adams import AdamsBashforth, AdamsMoulton, FixedOrderAdams
 from .jacobians import Banded, Dense, Jacobian, MatrixFree
+from .reversible import AsynchronousLeapfrog, ReversibleRK
 from .rosenbrock import Rodas5P, Rosenbrock23, RosenbrockSolver
 from .solver import Solver
 from .symplectic import ForestRuth, Leapfrog, Ruth3, SymplecticSolver, Yoshida6
@@ -34,6 +35,7 @@ __all__ = [
     "Adams",
     "AdamsBashforth",
     "AdamsMoulton",
+    "AsynchronousLeapfrog",
     "AutoSwitch",
     "Banded",
     "Bosh3",
@@ -58,6 +60,7 @@ __all__ = [
     "MatrixFree",
     "Midpoint",
     "Ralston",
+    "ReversibleRK",
     "Rodas5P",
     "Rosenbrock23",
     "RosenbrockSolver",

@@ -74,6 +74,10 @@ class Solver(abc.ABC):
     """Whether a step solves equations, with Jacobians of the field."""
     is_one_step: ClassVar[bool] = True
     """Whether `start` finds the state of any step again; else `memory` must be kept."""
+    is_reversible: bool = False
+    """Whether `reverse` undoes a step exactly, up to rounding."""
+    reverse_evaluations: ClassVar[int] = 0
+    """Evaluations of f to undo a step."""
     why_no_adjoints: ClassVar[str | None] = None
     """Why the method cannot solve the adjoint equations backwards in time; None if it can."""
 
@@ -147,6 +151,15 @@ class Solver(abc.ABC):
         """The state again, from what was kept of it; differentiable."""
         del memory, mark
         return self.start(field, t, y)
+
+    def reverse(
+        self, field: VectorField, clock: Clock, h: Scalar, y1: State, memory1: Any
+    ) -> tuple[State, Any]:
+        """The state and the memory at a step's beginning, from those at its end.
+
+        The clock shows the beginning.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not reversible")
 
     @abc.abstractmethod
     def interpolant(

@@ -29,6 +29,18 @@ class SymplecticSolver(Solver):
     why_no_adjoints: ClassVar[str | None] = "which takes Hamiltonians only, as the adjoint is not"
 
     @property
+    def is_reversible(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the composition reads the same backwards (but for a last kick of zero)."""
+        drifts, kicks = self.composition.drifts, self.composition.kicks[:-1]
+        is_closed = self.composition.kicks[-1] == 0
+        return is_closed and drifts == drifts[::-1] and kicks == kicks[::-1]
+
+    @property
+    def reverse_evaluations(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Evaluations of the force to undo a step."""
+        return self.evaluations.step
+
+    @property
     def order(self) -> int:
         """The order of convergence."""
         return self.composition.order
@@ -82,6 +94,12 @@ class SymplecticSolver(Solver):
                 p = displace(p, -kick * h, field.dH_dq(clock.hi + (clock.lo + drifted * h), q))
                 kicked += kick
         return Step((q, p), (), None, ())
+
+    def reverse(
+        self, field: VectorField, clock: Clock, h: Scalar, y1: State, memory1: Any
+    ) -> tuple[State, Any]:
+        """A symmetric composition is undone by a step of -h."""
+        return self.step(field, Clock(clock.hi, clock.lo + h), -h, y1, None).y, memory1
 
     def error_norm(self, errors: tuple[State, ...], norm: Callable[[State], Scalar]) -> Scalar:
         """There is no estimate."""

@@ -1,0 +1,298 @@
+"""The continuous adjoint along the stored forward solution.
+
+`Backsolve` finds y(t) again by solving backwards, which fails where the dynamics forget. Here y(t)
+is the forward solve's own dense output (the remedy of Chen et al. 2018, section 6), and only
+a(t) = dL/dy(t) is integrated backwards: a' = -a^T df/dy(t, y(t)). The gradient of the parameters,
+the integral of a^T df/dp, is a quadrature along that solution, as in `backsolve.py`.
+
+The tape holds the states at which accepted steps began, not the polynomials: each step is taken
+once more on the way back, which gives its interpolant. The adjoint is solved step by step and
+begins anew where a row's cotangent arrives.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..core.clock import Clock, until
+from ..core.lanes import sum_like, while_any
+from ..core.norms import Tolerance
+from ..core.one_way import reverse_only
+from ..core.status import Status
+from ..core.trees import add, row, scale, select, tree_map, zero_cotangent
+from ..core.types import Norm, Scalar, State
+from ..loops.driver import integrate
+from ..loops.problem import Entry, Problem, Recording, Trajectory
+from ..loops.replay import Ends, replay_step
+from ..loops.tape import tape_slots
+from ..solvers.interpolants import evaluate
+from ..solvers.solver import Solver
+from ..stepping.controller import StepController
+from ..stepping.grids import EqualSteps
+from .adjoint import check_options, check_solver, own_tolerance, time_cotangent
+from .gradient import (
+    GradientStrategy,
+    Inputs,
+    Settings,
+    any_nonzero,
+    basic_recording,
+    make_problem,
+    mark_failure,
+    spoil,
+)
+from .tape_backward import TapeBackward, kept_per_step
+
+_NO_SECOND = (
+    "gradient=Interpolated() has first derivatives in reverse mode only: use gradient=nd.Direct() "
+    "for second derivatives, or nd.Checkpointed() for jax.jacfwd(jax.grad(...))"
+)
+
+
+class Interpolated(GradientStrategy):
+    """Solve the adjoint equation backwards along the stored forward solution.
+
+    The gradient is that of the continuous problem, to about the tolerance, as by `Backsolve`; but
+    y(t) is never integrated backwards, so that dynamics which cannot be reversed do no harm.
+
+    Args:
+        solver: for the adjoint; None takes the forward solve's.
+        rtol: relative tolerance of the adjoint; None takes the forward solve's.
+        atol: absolute tolerance of the adjoint; None takes the forward solve's.
+        norm: of the scaled error of the adjoint; None is the root mean square.
+        windows: keep at most this many states of the forward solution, and take the steps between
+            two of them again on the way back; None keeps every state where that is cheap, else
+            about 2 sqrt(max_steps).
+
+    Raises:
+        TypeError, ValueError: for an option of the wrong kind or value.
+    """
+
+    solver: Solver | None = eqx.field(static=True, default=None)
+    rtol: Any = None
+    atol: Any = None
+    norm: Norm | None = eqx.field(static=True, default=None)
+    windows: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        check_options("Interpolated", self.solver, self.rtol, self.atol)
+        if self.windows is not None and not self.windows >= 2:
+            raise ValueError(f"Interpolated(windows=...) must be at least 2, got {self.windows}")
+
+    def check(self, settings: Settings, controller: StepController) -> None:
+        """The adjoint's solver must fit; dense output has gradients for one-step methods."""
+        check_solver("Interpolated", self.solver, settings, controller)
+        if settings.dense and not settings.solver.is_one_step:
+            raise ValueError(
+                f"gradient=Interpolated() cannot differentiate dense output of "
+                f"{type(settings.solver).__name__}(), which remembers earlier steps; use "
+                f"gradient=nd.Checkpointed() with dense=True, or name the times in ts"
+            )
+
+    def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
+        """Solve, differentiably in reverse mode."""
+        kept = jax.eval_shape(partial(kept_per_step, settings), inputs)
+        slots = tape_slots(kept, settings.max_steps)
+        if self.windows is not None:
+            slots = min(self.windows - self.windows % 2, settings.max_steps)
+        options = (settings, slots, self.solver, self.norm)
+        return _solve(options, (self.rtol, self.atol), inputs)
+
+
+class _Walk(NamedTuple):
+    """What is carried backwards from step to step."""
+
+    a: State
+    field: Any
+    save: Any
+    ts: jax.Array
+    next_row: jax.Array
+    h: Scalar
+    evals: jax.Array
+    has_failed: jax.Array
+
+
+class _Piece(NamedTuple):
+    """Where the adjoint stands inside a step."""
+
+    elapsed: Scalar
+    """Time since the step's beginning."""
+    is_done: jax.Array
+    walk: _Walk
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _solve(options: tuple, tolerances: tuple, inputs: Inputs) -> Trajectory:
+    del tolerances
+    settings = options[0]
+    trajectory = integrate(make_problem(settings, inputs), basic_recording(settings))
+    return mark_failure(settings, trajectory)
+
+
+def _forward(options: tuple, tolerances: tuple, inputs: Inputs) -> tuple:
+    settings, slots, *_ = options
+    inputs = reverse_only(inputs, _NO_SECOND)
+    recording = Recording(dense=settings.dense, log=True, slots=slots)
+    trajectory = integrate(make_problem(settings, inputs), recording)
+    visible = trajectory._replace(tape=None, log=trajectory.log if settings.dense else None)
+    kept = trajectory._replace(rows=None, interpolants=None)
+    return mark_failure(settings, visible), (tolerances, inputs, kept)
+
+
+def _backward(options: tuple, residuals: tuple, cotangent: Trajectory) -> tuple:
+    tolerances, inputs, found = residuals
+    settings, slots, solver, norm = options
+    solver = settings.solver if solver is None else solver
+    tolerance = own_tolerance(*tolerances, inputs.tolerance, inputs.y0, inputs.ts.dtype)
+    backward = _Backward(settings, slots, inputs, found, cotangent)
+    backward.adjoint = (solver, tolerance, norm)
+    return zero_cotangent(tolerances), backward.run()
+
+
+_solve.defvjp(_forward, _backward)
+
+
+class _Backward(TapeBackward):
+    """The walk along the tape, with an adjoint solve in place of each step's transpose."""
+
+    adjoint: tuple[Solver, Tolerance, Norm | None]
+
+    def run(self) -> Inputs:
+        """Cotangents of the inputs."""
+        inputs, found, ts = self.inputs, self.found, self.ts
+        is_idle = (found.status != Status.SUCCESS) & ~any_nonzero(
+            (self.rows, self.last_row, self.cotangent.interpolants)
+        )
+        start, count = self.begin(), jnp.where(is_idle, 0, found.num_accepted)
+        done = self.walk(count, start)
+        t0_bar = jnp.where(is_idle, 0, time_cotangent(inputs.field, ts[0], inputs.y0, done.a))
+        t0_row, y0_row, save = self.pull_end(ts[0], inputs.y0, row(self.rows, 0))
+        result = zero_cotangent(inputs)
+        replace = {
+            "field": eqx.combine(done.field, result.field),
+            "save": eqx.combine(add(done.save, save), result.save),
+            "y0": add(done.a, y0_row),
+            "ts": done.ts.at[0].add(t0_row - t0_bar),
+        }
+        if inputs.probe is not None:
+            replace["probe"] = done.evals.astype(inputs.probe.dtype)
+        is_spoilt = self.is_lost | (~is_idle & done.has_failed)
+        return sum_like(spoil(result._replace(**replace), is_spoilt), inputs)
+
+    def begin(self) -> _Walk:
+        """The cotangents that arrive at the last state."""
+        found, ts = self.found, self.ts
+        is_success = found.status == Status.SUCCESS
+        t1_bar, a, save = self.pull_end(ts[-1], found.y, self.last_row)
+        moved = time_cotangent(self.inputs.field, ts[-1], found.y, a)
+        t1_bar = t1_bar + jnp.where(is_success, moved, 0)
+        return _Walk(
+            a=a,
+            field=tree_map(jnp.zeros_like, self.field),
+            save=save,
+            ts=jnp.zeros_like(ts).at[-1].add(t1_bar),
+            next_row=jnp.where(is_success, len(ts) - 2, found.rows_done - 1),
+            h=found.next_step,
+            evals=jnp.zeros((), jnp.int32),
+            has_failed=jnp.asarray(False),
+        )
+
+    def visit(self, index: jax.Array, entry: Entry, kept: tuple, after: _Walk) -> _Walk:
+        """Solve the adjoint back over one step of the forward solve."""
+        y, memory = kept
+
+        def step(y, field):
+            problem = self.problem(field, self.save)
+            ends = Ends(self.zero, self.zero)
+            taken = replay_step(problem, entry, index, y, memory, self.zero, ends, True)
+            return taken.coefficients, taken.evals
+
+        if self.settings.dense:
+            coefficients, pull, more = jax.vjp(step, y, self.field, has_aux=True)
+        else:
+            (coefficients, more), pull = step(y, self.field), None
+        clock = Clock(entry.hi, entry.lo)
+        solution = partial(evaluate, y, coefficients, h=entry.h)
+        piece = _Piece(entry.h, jnp.asarray(False), after)
+        back = partial(self.piece, clock, entry, solution)
+        walk = while_any(lambda piece: ~piece.is_done, back, piece).walk
+        if pull is not None:
+            y_bar, coefficients_bar = row(self.cotangent.interpolants, index)
+            y_back, field_back = pull(coefficients_bar)
+            walk = walk._replace(
+                a=add(walk.a, add(y_bar, y_back)), field=add(walk.field, field_back)
+            )
+        cost = self.settings.solver.evaluations
+        start = cost.start if self.settings.solver.is_one_step else 0
+        return walk._replace(evals=walk.evals + start + cost.step + cost.dense + more)
+
+    def piece(self, clock: Clock, entry: Entry, solution: Any, piece: _Piece) -> _Piece:
+        """From here back to the row before, or to the step's beginning."""
+        walk = piece.walk
+        index = jnp.maximum(walk.next_row, 0)
+        has_row = (walk.next_row >= 1) & (walk.next_row >= entry.first_row)
+        t_row = self.ts[index]
+        to = jnp.where(has_row, until(clock, t_row), 0)
+        solved = self.solve_adjoint(clock, solution, piece.elapsed, to, walk)
+        a, field = solved.y
+
+        def value(t, y, save):
+            return self.problem(self.field, save).row(t, y)
+
+        y = solution(to)
+        row_bar = tree_map(lambda x: jnp.where(has_row, x, 0), row(self.rows, index))
+        t_bar, y_bar, save_bar = jax.vjp(value, t_row, y, self.save)[1](row_bar)
+        moved = time_cotangent(self.inputs.field, t_row, y, y_bar)
+        new = _Walk(
+            a=add(a, y_bar),
+            field=field,
+            save=add(walk.save, save_bar),
+            ts=walk.ts.at[index].add(t_bar + moved),
+            next_row=walk.next_row - has_row,
+            h=jnp.where(solved.num_steps > 0, solved.next_step, walk.h),
+            evals=walk.evals + solved.num_f_evals,
+            has_failed=walk.has_failed | (solved.status != Status.SUCCESS),
+        )
+        return select(piece.is_done, piece, _Piece(to, ~has_row, new))
+
+    def solve_adjoint(
+        self, clock: Clock, solution: Any, elapsed: Scalar, to: Scalar, walk: _Walk
+    ) -> Trajectory:
+        """a' = -a^T df/dy along the solution, and the quadrature of a^T df/dp with it."""
+        solver, tolerance, norm = self.adjoint
+
+        def field(elapsed, state):
+            def f(y, field):
+                problem = self.problem(field, self.save)
+                return problem.field(clock.hi + (clock.lo + elapsed), y)
+
+            a, _ = state
+            _, pull = jax.vjp(f, solution(elapsed), self.field)
+            return scale(-1, pull(a)[0]), tree_map(jnp.negative, pull(a)[1])
+
+        # Times are counted from the step's beginning, so that short steps lose no digits.
+        controller = self.inputs.controller
+        if controller.adaptive:
+            limits = controller.limits._replace(first_step=None, step_at=None, jump_at=None)
+            controller = eqx.tree_at(
+                lambda c: c.limits, controller, limits, is_leaf=lambda x: x is None
+            )
+            first_step = walk.h
+        else:
+            controller, first_step = EqualSteps(steps=jnp.ones((), jnp.int32)), None
+        problem = Problem(
+            field=field,
+            y0=(walk.a, walk.field),
+            ts=jnp.stack([elapsed, to]),
+            tolerance=tolerance,
+            solver=solver,
+            controller=controller,
+            max_steps=self.settings.max_steps,
+            norm=norm,
+            first_step=first_step,
+            skip_empty=True,
+            controlled=lambda state: state[0],
+        )
+        return integrate(problem)
