@@ -104,6 +104,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         "neurode.reproduce.parameter_estimation",
         "Unknown parameters of ODEs: shooting, matching, orthogonality, SciPy, and a network",
         "about 45 minutes; --quick 5 minutes",
+    ),
     "sec6": Experiment(
         "neurode.reproduce.sec6_scope",
         "Section 6: how far solves can be reversed, and what a batch costs",
