@@ -16,6 +16,8 @@ from ..core.trees import is_differentiable, tree_map
 from ..ivp import solve
 from ..solvers.solver import Solver
 
+_LARGEST_IMPLICIT = 128
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -40,6 +42,12 @@ class Case:
     def size(self) -> int:
         """How many numbers the state has."""
         return sum(np.size(x) for x in jax.tree_util.tree_leaves(self.y0))
+
+    @property
+    def suits_implicit(self) -> bool:
+        """Whether an implicit method can take it: a real state, and a Jacobian of some size."""
+        leaves = jax.tree_util.tree_leaves(self.y0)
+        return self.size <= _LARGEST_IMPLICIT and not any(map(jnp.iscomplexobj, leaves))
 
     @property
     def eps(self) -> float:

@@ -19,7 +19,6 @@ from .case import Case, flat_rows, flatten_real, stopwatch
 from .trajectory import Reference
 
 WINDOWS = 20
-_LARGEST_IMPLICIT = 128
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def measure_solvers(case: Case, reference: Reference) -> list[SolverRow]:
     """The user's own solver, then the candidates with adaptive steps."""
     rows = [measure_solver(case, case.solver, reference, case.options)]
     candidates: list[Solver] = [Tsit5(), Dopri8()]
-    if case.size <= _LARGEST_IMPLICIT:
+    if case.suits_implicit:
         candidates.append(Rodas5P())
     is_adaptive = case.options["stepsize"].adaptive
     adaptive = case.options | {"stepsize": IController()}

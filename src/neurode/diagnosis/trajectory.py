@@ -16,7 +16,6 @@ from .case import Case, flat_rows, flatten_real
 POINTS = 800
 _SPECTRA = 25
 _LARGEST_SPECTRUM = 64
-_LARGEST_IMPLICIT = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +55,7 @@ def find_reference(case: Case, is_costly: bool) -> Reference:
     ts = np.union1d(np.linspace(case.ts[0], case.ts[-1], POINTS), case.ts)
     ts = ts if case.ts[-1] >= case.ts[0] else ts[::-1]
     tries = [(Dopri8(), 1e-10), (Rodas5P(), 1e-8)]
-    if case.size > _LARGEST_IMPLICIT:
+    if not case.suits_implicit:
         tries = tries[:1]
     found = []
     for solver, rtol in tries[::-1] if is_costly else tries:
