@@ -14,7 +14,7 @@ from ..solvers.explicit_rk import Tsit5
 from ..solvers.solver import Solver
 from ..stepping.controller import IController, StepController
 from .case import Case
-from .findings import Finding, Measured, find_all, recommend
+from .findings import Measured, Verdict, find_all, recommend
 from .measuring import (
     STRATEGIES,
     exact_gradient,
@@ -33,8 +33,7 @@ _OWN_STEPS = IController()
 _DOUBTFUL = 100  # below so many units in the last place, precision may be what limits a solve
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Diagnosis:
+class Diagnosis(Verdict):
     """What was found. Print it, or ask for a table or a page.
 
     Attributes:
@@ -42,10 +41,6 @@ class Diagnosis:
         recommendation: which solver and which gradient, in words.
         measured: all numbers: `solvers`, `gradients`, `windows`, `spectrum`, `reconstruction`.
     """
-
-    findings: list[Finding]
-    recommendation: str
-    measured: Measured
 
     @property
     def kinds(self) -> list[str]:

@@ -66,6 +66,21 @@ class Measured:
         return next((row for row in self.gradients if row.name == name and not row.problem), None)
 
 
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What was found.
+
+    Attributes:
+        findings: what stands out, the gravest first; empty for a harmless problem.
+        recommendation: which solver and which gradient, in words.
+        measured: all numbers: `solvers`, `gradients`, `windows`, `spectrum`, `reconstruction`.
+    """
+
+    findings: list[Finding]
+    recommendation: str
+    measured: Measured
+
+
 def find_all(m: Measured) -> list[Finding]:
     """All findings, the gravest first."""
     grave = [*find_blow_up(m), *find_precision(m), *find_jump(m), *find_stiffness(m)]
