@@ -56,10 +56,15 @@ class Case:
 
     def solve(self, ts: Any = None, y0: Any = None, **options: Any) -> Solution:
         """Solve as the user does, but for these options; never raises for a failed solve."""
-        given = {"solver": self.solver, "rtol": self.rtol, "atol": self.atol} | self.options
+        given: dict[str, Any] = {
+            "solver": self.solver,
+            "rtol": self.rtol,
+            "atol": self.atol,
+        } | self.options
+        given |= {"throw": False} | options
         return solve(
             self.f, self.y0 if y0 is None else y0, self.ts if ts is None else ts, self.args,
-            **(given | {"throw": False} | options),
+            **given,
         )  # fmt: skip
 
     def in_double(self) -> "Case":

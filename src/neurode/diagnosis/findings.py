@@ -271,9 +271,9 @@ def recommend(m: Measured, findings: list[Finding]) -> str:
     gradient = "nd.Checkpointed()"
     back = m.gradient("Backsolve")
     taped = m.gradient("Checkpointed")
-    is_large = taped is not None and taped.memory_bytes > 64 * 2**20
-    if is_large and back and not findings and back.memory_bytes < taped.memory_bytes / 8:
-        gradient = "nd.Checkpointed(), or nd.Backsolve() where memory is short"
+    if taped is not None and back is not None and not findings:
+        is_large = taped.memory_bytes > max(64 * 2**20, 8 * back.memory_bytes)
+        gradient += ", or nd.Backsolve() where memory is short" if is_large else ""
     word = "Nothing stands out. " if not findings else ""
     return f"{word}Use solver=nd.{solver}() with gradient={gradient}."
 

@@ -151,7 +151,7 @@ def _go_on(case: Case, reference: Reference, ts: Any, ys: Any) -> tuple[np.ndarr
     A solve that is held up by a jump has not crossed it.
     """
     h, last = (case.ts[-1] - case.ts[0]) / POINTS, reference.ys[-1]
-    speed = np.asarray(case.slope(jnp.asarray(reference.reached), last))
+    speed = np.asarray(case.slope(jnp.asarray(reference.reached), jnp.asarray(last)))
     times = [*ts, reference.reached, reference.reached + h]
     return np.array(times), np.stack([*ys, last, last + h * speed])
 
