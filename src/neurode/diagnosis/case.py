@@ -71,7 +71,7 @@ class Case:
         """The problem with all its numbers in double precision; for use in an x64 context."""
 
         def widen(x):
-            if not eqx.is_array_like(x) or not is_differentiable(jnp.asarray(x)):
+            if not eqx.is_array(x) or not is_differentiable(x):
                 return x
             wide = jnp.complex128 if jnp.iscomplexobj(x) else jnp.float64
             return jnp.asarray(x, wide)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .. import arguments
@@ -134,6 +135,7 @@ def diagnose(
             raise TypeError(f"diagnose takes one number as {name}, got {value!r}")
     arguments.check_options(solver, stepsize, _NO_GRADIENT, False, None, None, max_steps, False)
     arguments.check_args(args)
+    args = jax.tree_util.tree_map(_as_array, args)
     y0 = arguments.read_state(y0)
     ts = np.asarray(arguments.read_times(ts, y0))
     if ts[0] == ts[-1]:
@@ -146,6 +148,13 @@ def diagnose(
 
 
 _NO_GRADIENT = Checkpointed()
+
+
+def _as_array(x: Any) -> Any:
+    """Numbers that a gradient can be asked for, as arrays."""
+    is_number = isinstance(x, (float, complex, np.floating, np.complexfloating))
+    is_array = isinstance(x, np.ndarray) and np.issubdtype(x.dtype, np.inexact)
+    return jnp.asarray(x) if is_number or is_array else x
 
 
 def _measure(case: Case, names: Sequence[str] | None) -> Measured:

@@ -233,6 +233,7 @@ def flatten_gradient(tree: Any) -> list[np.ndarray]:
 
 def difference(found: list[np.ndarray], exact: list[np.ndarray]) -> float:
     """The largest relative difference of a leaf; small leaves count by the whole's norm."""
+    assert len(found) == len(exact)
     whole = np.sqrt(sum(np.sum(x**2) for x in exact))
     parts = [
         np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-3 * whole, 1e-300)

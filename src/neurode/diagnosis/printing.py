@@ -7,8 +7,8 @@ from .findings import Verdict, describe
 
 SOLVER_HEADER = ("solver", "status", "steps", "rejected", "NFE", "ms", "error / tolerance")
 GRADIENT_HEADER = (
-    "gradient", "solver", "NFE forward", "NFE backward", "ms", "memory, kB", "error",
-    "off the exact",
+    "gradient", "solver", "NFE", "NFE back", "ms", "kB", "error",
+    "off exact",
 )  # fmt: skip
 
 
@@ -63,7 +63,8 @@ def compose(diagnosis: Verdict) -> Any:
             continue
         table = Table(show_edge=False, pad_edge=False)
         for name in header:
-            table.add_column(name, justify="left" if name in ("solver", "status") else "right")
+            is_word = name in ("solver", "status", "gradient")
+            table.add_column(name, justify="left" if is_word else "right", no_wrap=True)
         for row in rows:
             table.add_row(*map(describe, row))
         parts += [table, Text("")]
