@@ -175,7 +175,7 @@ def _measure_gradient(case: Case, gradient: Any, solver: Solver, exact: Any, dis
         zero = jnp.zeros(())
         compiled = run.lower(inputs, zero).compile()
         ((found, probed), stats), seconds = stopwatch(lambda: compiled(inputs, zero))
-        nfe_backward = int(probed)
+        nfe_backward = int(probed) if np.isfinite(probed) else None  # a solve that failed
     memory = compiled.memory_analysis()
     found = flatten_gradient(found)
     row = GradientRow(
