@@ -10,7 +10,6 @@ import numpy as np
 from jax.core import Tracer
 
 from .core.closures import Hoisted, hoist, output_shape
-from .core.events import Event, Events
 from .core.fields import Hamiltonian, Split
 from .core.norms import Tolerance
 from .core.solution import Resume
@@ -72,7 +71,7 @@ def read_state(y0: Any) -> Any:
 
     def leaf(path, x):
         where = f"y0{keystr(path)}"
-        x = _as_numbers(where, x)
+        x = as_numbers(where, x)
         if jnp.issubdtype(x.dtype, jnp.integer) or x.dtype == bool:
             x = x.astype(jnp.result_type(float))
         if not is_differentiable(x):
@@ -95,7 +94,7 @@ def _numpy_dtype(x: jax.Array) -> Any:
 
 def read_times(ts: Any, y0: Any) -> jax.Array:
     """The save times as a float array of at least two sorted entries."""
-    ts = _as_numbers("ts", ts)
+    ts = as_numbers("ts", ts)
     if ts.ndim != 1 or ts.shape[0] < 2:
         raise ValueError(
             f"ts must be one-dimensional with at least two times (the first is t0, the last is "
@@ -136,7 +135,7 @@ def read_tolerance(name: str, value: Any, y0: Any, dtype: Any) -> Any:
         )
     result = []
     for leaf, y in zip(leaves, jax.tree_util.tree_leaves(y0), strict=True):
-        array = _as_numbers(name, leaf, dtype)
+        array = as_numbers(name, leaf, dtype)
         if _is_concrete(array):
             _check_tolerance(name, np.asarray(array))
         if not _fits(array.shape, y.shape):
@@ -216,13 +215,14 @@ def read_resume(resume: Any, solver: Solver, field: Any, y0: Any, ts: jax.Array)
 
 def read_probe(probe: Any) -> jax.Array:
     """The probe as a scalar float array."""
-    probe = _as_numbers("probe", probe)
+    probe = as_numbers("probe", probe)
     if probe.shape != () or not is_differentiable(probe):
         raise TypeError(f"probe must be a float scalar such as 0.0, got {probe!r}")
     return probe
 
 
-def _as_numbers(name: str, value: Any, dtype: Any = None) -> jax.Array:
+def as_numbers(name: str, value: Any, dtype: Any = None) -> jax.Array:
+    """An array, or an error that names what should have been one."""
     try:
         if isinstance(value, str):  # JAX would read it as the name of a dtype
             raise TypeError("text")
@@ -234,7 +234,7 @@ def _as_numbers(name: str, value: Any, dtype: Any = None) -> jax.Array:
 def read_controller(stepsize: StepController, dtype: Any) -> StepController:
     """The controller with its numbers and times as arrays, so that their values compile nothing."""
     arrays = {
-        name: None if value is None else _as_numbers(name, value, dtype)
+        name: None if value is None else as_numbers(name, value, dtype)
         for name, value in stepsize.limits._asdict().items()
     }
     for name, array in arrays.items():
@@ -313,7 +313,7 @@ def _cast_like(dy: Any, y: Any) -> Any:
 
     def leaf(path, d, x):
         where = f"f(t, y){keystr(path)}"
-        d = _as_numbers(where, d)
+        d = as_numbers(where, d)
         if d.shape != x.shape:
             raise ValueError(
                 f"{where} has shape {d.shape}, but y{keystr(path)} has shape {x.shape}: "
@@ -330,51 +330,6 @@ def _cast_like(dy: Any, y: Any) -> Any:
         return d.astype(x.dtype)
 
     return jax.tree_util.tree_map_with_path(leaf, dy, y)
-
-
-def read_events(event: Any) -> tuple[Event, ...]:
-    """One event or several, as a tuple; a plain function is an event in both directions."""
-    events = event if type(event) in (tuple, list) else (event,)
-    if not events:
-        raise ValueError("event is an empty tuple: name an nd.Event(fn), or leave event out")
-    for x in events:
-        if not isinstance(x, Event) and not callable(x):
-            raise TypeError(f"event must be nd.Event(fn), or a tuple of them, got {x!r}")
-    return tuple(x if isinstance(x, Event) else Event(x) for x in events)
-
-
-def hoist_events(event: Any, time: Any, state: Any, args: tuple) -> Events:
-    """The event functions as one, with their arguments and all that they close over as data."""
-    events = read_events(event)
-
-    def values(t, y, functions, args):
-        found = [_event_value(i, fn, t, y, args) for i, fn in enumerate(functions)]
-        return jnp.stack(found).astype(t.dtype)
-
-    functions = [x.fn for x in events]
-    directions = jnp.array([x.direction for x in events], jnp.int32)
-    return Events(hoist(values, (time, state), (functions, args)), directions)
-
-
-def _event_value(i: int, fn: Callable, t: Any, y: Any, args: tuple) -> jax.Array:
-    try:
-        value = fn(t, y, *args)
-    except Exception as error:
-        raise SolveError(
-            f"event {i} raised {type(error).__name__} when called as fn(t, y, *args): {error}"
-        ) from error
-    value = _as_numbers(f"what event {i} returns", value)
-    if value.shape != () or jnp.issubdtype(value.dtype, jnp.complexfloating):
-        raise ValueError(
-            f"event {i} must return one real number, got {value.dtype}{list(value.shape)}; "
-            f"for several events write event=(nd.Event(first), nd.Event(second))"
-        )
-    if value.dtype == bool:
-        raise TypeError(
-            f"event {i} returns a truth value, which has no root to find: return a real number "
-            f"that changes its sign, y - 1.0 instead of y > 1.0"
-        )
-    return value
 
 
 def hoist_save(save: Callable, time: Any, state: Any) -> Hoisted:
@@ -395,7 +350,7 @@ def _checked_save(t: Any, y: Any, save: Callable) -> Any:
         ) from error
     if not jax.tree_util.tree_leaves(value):
         raise TypeError(f"save must return at least one array, got {value!r} (a missing return?)")
-    return tree_map(lambda x: _as_numbers("what save returns", x), value)
+    return tree_map(lambda x: as_numbers("what save returns", x), value)
 
 
 def hoist_norm(norm: Callable, state: Any) -> Hoisted:

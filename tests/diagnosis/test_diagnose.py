@@ -47,12 +47,17 @@ def test_it_names_an_unstable_backward_solve():
 
 def test_it_leaves_a_harmless_problem_alone(tmp_path):
     names = ("Checkpointed", "Backsolve")
-    found = nd.diagnose(pendulum, SWING, np.linspace(0, 10, 5), gradients=names)
+
+    def swing(t, y, rate):
+        return jnp.stack([y[1], -rate * jnp.sin(y[0])])
+
+    found = nd.diagnose(swing, SWING, np.linspace(0, 10, 5), (1.3,), gradients=names)
     assert found.findings == [], str(found)
     assert "Nothing stands out" in found.recommendation
     table = found.to_dataframe()
     assert set(table["what"]) == {"solver", "gradient"}
     assert (table["error"] < 10).all()
+    assert (table["problem"].dropna() == "").all()
     page = found.write_report(tmp_path).read_text(encoding="utf-8")
     assert "Nothing stands out" in page
     assert "Backsolve" in page

@@ -1,5 +1,6 @@
 """Which solver and which gradient suit a problem: measured on the problem itself."""
 
-from .diagnosis import Diagnosis, Finding, diagnose
+from .diagnosis import Diagnosis, diagnose
+from .findings import Finding
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]

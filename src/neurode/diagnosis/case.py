@@ -16,6 +16,8 @@ from ..core.trees import is_differentiable, tree_map
 from ..ivp import solve
 from ..solvers.solver import Solver
 
+_LARGEST_IMPLICIT = 128
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -42,23 +44,34 @@ class Case:
         return sum(np.size(x) for x in jax.tree_util.tree_leaves(self.y0))
 
     @property
+    def suits_implicit(self) -> bool:
+        """Whether an implicit method can take it: a real state, and a Jacobian of some size."""
+        leaves = jax.tree_util.tree_leaves(self.y0)
+        return self.size <= _LARGEST_IMPLICIT and not any(map(jnp.iscomplexobj, leaves))
+
+    @property
     def eps(self) -> float:
         """The coarsest relative spacing of the state's numbers."""
         return max(float(jnp.finfo(x.dtype).eps) for x in jax.tree_util.tree_leaves(self.y0))
 
     def solve(self, ts: Any = None, y0: Any = None, **options: Any) -> Solution:
         """Solve as the user does, but for these options; never raises for a failed solve."""
-        given = {"solver": self.solver, "rtol": self.rtol, "atol": self.atol} | self.options
+        given: dict[str, Any] = {
+            "solver": self.solver,
+            "rtol": self.rtol,
+            "atol": self.atol,
+        } | self.options
+        given |= {"throw": False} | options
         return solve(
             self.f, self.y0 if y0 is None else y0, self.ts if ts is None else ts, self.args,
-            **(given | {"throw": False} | options),
+            **given,
         )  # fmt: skip
 
     def in_double(self) -> "Case":
         """The problem with all its numbers in double precision; for use in an x64 context."""
 
         def widen(x):
-            if not eqx.is_array_like(x) or not is_differentiable(jnp.asarray(x)):
+            if not eqx.is_array(x) or not is_differentiable(x):
                 return x
             wide = jnp.complex128 if jnp.iscomplexobj(x) else jnp.float64
             return jnp.asarray(x, wide)

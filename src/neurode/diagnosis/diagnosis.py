@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .. import arguments
@@ -14,7 +15,7 @@ from ..solvers.explicit_rk import Tsit5
 from ..solvers.solver import Solver
 from ..stepping.controller import IController, StepController
 from .case import Case
-from .findings import Finding, Measured, find_all, recommend
+from .findings import Measured, Verdict, find_all, recommend
 from .measuring import (
     STRATEGIES,
     exact_gradient,
@@ -33,8 +34,7 @@ _OWN_STEPS = IController()
 _DOUBTFUL = 100  # below so many units in the last place, precision may be what limits a solve
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Diagnosis:
+class Diagnosis(Verdict):
     """What was found. Print it, or ask for a table or a page.
 
     Attributes:
@@ -42,10 +42,6 @@ class Diagnosis:
         recommendation: which solver and which gradient, in words.
         measured: all numbers: `solvers`, `gradients`, `windows`, `spectrum`, `reconstruction`.
     """
-
-    findings: list[Finding]
-    recommendation: str
-    measured: Measured
 
     @property
     def kinds(self) -> list[str]:
@@ -139,6 +135,7 @@ def diagnose(
             raise TypeError(f"diagnose takes one number as {name}, got {value!r}")
     arguments.check_options(solver, stepsize, _NO_GRADIENT, False, None, None, max_steps, False)
     arguments.check_args(args)
+    args = jax.tree_util.tree_map(_as_array, args)
     y0 = arguments.read_state(y0)
     ts = np.asarray(arguments.read_times(ts, y0))
     if ts[0] == ts[-1]:
@@ -151,6 +148,13 @@ def diagnose(
 
 
 _NO_GRADIENT = Checkpointed()
+
+
+def _as_array(x: Any) -> Any:
+    """Numbers that a gradient can be asked for, as arrays."""
+    is_number = isinstance(x, (float, complex, np.floating, np.complexfloating))
+    is_array = isinstance(x, np.ndarray) and np.issubdtype(x.dtype, np.inexact)
+    return jnp.asarray(x) if is_number or is_array else x
 
 
 def _measure(case: Case, names: Sequence[str] | None) -> Measured:

@@ -1,17 +1,13 @@
 """A diagnosis as an HTML page."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ..report import Curve, Page, Panel, draw_panels
+from .findings import Verdict
 from .printing import GRADIENT_HEADER, SOLVER_HEADER, facts, gradient_cells, solver_cells
 
-if TYPE_CHECKING:
-    from .diagnosis import Diagnosis
 
-
-def make_page(diagnosis: "Diagnosis") -> Page:
+def make_page(diagnosis: Verdict) -> Page:
     """Compose the page.
 
     Args:
@@ -42,7 +38,7 @@ def make_page(diagnosis: "Diagnosis") -> Page:
     return page
 
 
-def _panels(diagnosis: "Diagnosis") -> list[Panel]:
+def _panels(diagnosis: Verdict) -> list[Panel]:
     m = diagnosis.measured
     ts, ys = m.reference.ts, m.reference.ys
     order = np.argsort(ts)

@@ -1,21 +1,18 @@
 """A diagnosis as text."""
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .findings import describe
-
-if TYPE_CHECKING:
-    from .diagnosis import Diagnosis
+from .findings import Verdict, describe
 
 SOLVER_HEADER = ("solver", "status", "steps", "rejected", "NFE", "ms", "error / tolerance")
 GRADIENT_HEADER = (
-    "gradient", "solver", "NFE forward", "NFE backward", "ms", "memory, kB", "error",
-    "off the exact",
+    "gradient", "solver", "NFE", "NFE back", "ms", "kB", "error",
+    "off exact",
 )  # fmt: skip
 
 
-def solver_cells(diagnosis: "Diagnosis") -> list[list[Any]]:
+def solver_cells(diagnosis: Verdict) -> list[list[Any]]:
     """The cells of the table of solvers."""
     return [
         [row.name, row.status, row.steps, row.rejected, row.nfe, row.milliseconds, row.error]
@@ -23,7 +20,7 @@ def solver_cells(diagnosis: "Diagnosis") -> list[list[Any]]:
     ]
 
 
-def gradient_cells(diagnosis: "Diagnosis") -> list[list[Any]]:
+def gradient_cells(diagnosis: Verdict) -> list[list[Any]]:
     """The cells of the table of gradient strategies."""
     return [
         [
@@ -34,7 +31,7 @@ def gradient_cells(diagnosis: "Diagnosis") -> list[list[Any]]:
     ]  # fmt: skip
 
 
-def facts(diagnosis: "Diagnosis") -> dict[str, str]:
+def facts(diagnosis: Verdict) -> dict[str, str]:
     """The numbers that belong to no solver."""
     m = diagnosis.measured
     result = {}
@@ -51,7 +48,7 @@ def facts(diagnosis: "Diagnosis") -> dict[str, str]:
     return result
 
 
-def compose(diagnosis: "Diagnosis") -> Any:
+def compose(diagnosis: Verdict) -> Any:
     """Tables and findings for rich."""
     from rich.console import Group
     from rich.table import Table
@@ -66,7 +63,8 @@ def compose(diagnosis: "Diagnosis") -> Any:
             continue
         table = Table(show_edge=False, pad_edge=False)
         for name in header:
-            table.add_column(name, justify="left" if name in ("solver", "status") else "right")
+            is_word = name in ("solver", "status", "gradient")
+            table.add_column(name, justify="left" if is_word else "right", no_wrap=True)
         for row in rows:
             table.add_row(*map(describe, row))
         parts += [table, Text("")]
@@ -79,7 +77,7 @@ def compose(diagnosis: "Diagnosis") -> Any:
     return Group(*parts)
 
 
-def render(diagnosis: "Diagnosis", width: int = 100) -> str:
+def render(diagnosis: Verdict, width: int = 100) -> str:
     """The same as plain text."""
     from rich.console import Console
 

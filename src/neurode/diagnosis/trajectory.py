@@ -16,7 +16,6 @@ from .case import Case, flat_rows, flatten_real
 POINTS = 800
 _SPECTRA = 25
 _LARGEST_SPECTRUM = 64
-_LARGEST_IMPLICIT = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +55,7 @@ def find_reference(case: Case, is_costly: bool) -> Reference:
     ts = np.union1d(np.linspace(case.ts[0], case.ts[-1], POINTS), case.ts)
     ts = ts if case.ts[-1] >= case.ts[0] else ts[::-1]
     tries = [(Dopri8(), 1e-10), (Rodas5P(), 1e-8)]
-    if case.size > _LARGEST_IMPLICIT:
+    if not case.suits_implicit:
         tries = tries[:1]
     found = []
     for solver, rtol in tries[::-1] if is_costly else tries:
@@ -109,6 +108,8 @@ def find_jumps(case: Case, reference: Reference) -> np.ndarray:
     surface the solution crosses. A smooth f changes less and less on a halved interval.
     """
     ts, ys = keep_reached(reference)
+    if not reference.is_whole:
+        ts, ys = _go_on(case, reference, ts, ys)
     if len(ts) < 4:
         return np.zeros(0)
     slope = jax.vmap(case.slope)
@@ -142,6 +143,17 @@ def find_jumps(case: Case, reference: Reference) -> np.ndarray:
 
     times, left = map(np.asarray, bisect(jnp.asarray(ts), jnp.asarray(ys)))
     return times[left > 1e-3]
+
+
+def _go_on(case: Case, reference: Reference, ts: Any, ys: Any) -> tuple[np.ndarray, np.ndarray]:
+    """With the last state, and where a step of Euler's method leads from it.
+
+    A solve that is held up by a jump has not crossed it.
+    """
+    h, last = (case.ts[-1] - case.ts[0]) / POINTS, reference.ys[-1]
+    speed = np.asarray(case.slope(jnp.asarray(reference.reached), jnp.asarray(last)))
+    times = [*ts, reference.reached, reference.reached + h]
+    return np.array(times), np.stack([*ys, last, last + h * speed])
 
 
 def keep_reached(reference: Reference) -> tuple[np.ndarray, np.ndarray]:

@@ -145,7 +145,8 @@ def _backward(options: tuple, residuals: tuple, cotangent: Trajectory) -> tuple:
     tolerances, inputs, found = residuals
     settings, slots, solver, norm = options
     solver = settings.solver if solver is None else solver
-    tolerance = own_tolerance(*tolerances, inputs.tolerance, inputs.y0, inputs.ts.dtype)
+    rtol, atol = tolerances
+    tolerance = own_tolerance(rtol, atol, inputs.tolerance, inputs.y0, inputs.ts.dtype)
     backward = _Backward(settings, slots, inputs, found, cotangent)
     backward.adjoint = (solver, tolerance, norm)
     return zero_cotangent(tolerances), backward.run()

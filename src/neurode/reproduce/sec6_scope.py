@@ -7,7 +7,7 @@ its members, but did not in practice. It gives no numbers; these are ours.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -132,8 +132,8 @@ class DigitNet(eqx.Module):
     def __call__(self, x, probe=None):
         """Logits of rows of pixels, and the solve's statistics."""
         y0 = jax.vmap(self.stem)(x)
-        options = dict(rtol=1e-3, atol=1e-3, probe=probe, max_steps=256)
-        sol = nd.solve(self.field, y0, jnp.array([0.0, 1.0]), **options)
+        ts = jnp.array([0.0, 1.0])
+        sol = nd.solve(self.field, y0, ts, rtol=1e-3, atol=1e-3, probe=probe, max_steps=256)
         return jax.vmap(self.head)(sol.ys[-1]), sol.stats
 
 
@@ -151,7 +151,7 @@ def load_digit_rows() -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
-    return (pixels / 16).astype(np.float32), labels.astype(np.int32)
+    return np.asarray(pixels, np.float32) / 16, np.asarray(labels, np.int32)
 
 
 def obtain_odenet(config: Config, folder: Path, resume: bool, progress: bool) -> Dynamics | None:
@@ -192,9 +192,9 @@ def obtain_flow(config: Config, folder: Path, resume: bool, progress: bool) -> D
 
 def obtain_latent(config: Config, folder: Path, resume: bool, progress: bool) -> Dynamics | None:
     """The latent dynamics of Table 2, from draws of the prior; None if interrupted."""
-    changes = {} if config.latent_steps is None else {"steps": config.latent_steps, "series": 250,
-                                                      "trained": 200}  # fmt: skip
-    spirals = SpiralConfig(seed=config.seed, **changes)
+    spirals = SpiralConfig(seed=config.seed)
+    if config.latent_steps is not None:
+        spirals = replace(spirals, steps=config.latent_steps, series=250, trained=200)
     obtained = obtain_models(spirals, None, folder, ("latent",), (100,), resume, progress)
     if obtained.interrupted:
         return None
