@@ -17,7 +17,6 @@ from .core.lanes import vary_over, varying_axes
 from .core.solution import DenseOutput, Resume, Solution, Stats
 from .core.status import SolveError, Status
 from .core.trees import tree_map
-from .event_arguments import hoist_events
 from .gradients.checkpointed import Checkpointed
 from .gradients.event_time import run_to_event
 from .gradients.gradient import GradientStrategy, Inputs, Settings
@@ -120,7 +119,7 @@ def solve(
         probe=None if probe is None else arguments.read_probe(probe),
     )
     gradient = arguments.as_arrays(gradient, ts.dtype)
-    events = None if event is None else hoist_events(event, time, state, args)
+    events = None if event is None else arguments.hoist_events(event, time, state, args)
     with explained(gradient, has_probe=probe is not None):
         solution = _run(settings, gradient, inputs, events)
     if throw:

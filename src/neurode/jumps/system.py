@@ -14,7 +14,6 @@ from ..core.closures import Hoisted, hoist
 from ..core.events import Event, Events
 from ..core.status import SolveError
 from ..core.trees import tree_map
-from ..event_arguments import hoist_events, read_events
 
 
 class Schedule(eqx.Module):
@@ -85,7 +84,7 @@ def read_system(f, y0, ts, args, event, jump, schedule) -> System:
         raise ValueError("there is nothing to jump at: give event= and jump=, or schedule=")
     if schedule is not None and not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be nd.Schedule(times, jump), got {schedule!r}")
-    declared = () if event is None else read_events(event)
+    declared = () if event is None else arguments.read_events(event)
     jumps = jump if type(jump) in (tuple, list) else (jump,) * len(declared)
     if len(jumps) != len(declared):
         raise ValueError(
@@ -97,7 +96,7 @@ def read_system(f, y0, ts, args, event, jump, schedule) -> System:
         hoisted.append(_hoist_jump(schedule.jump, "the schedule's jump", time, state, args))
     return System(
         arguments.hoist_field(f, time, state, args),
-        hoist_events(declared, time, state, args) if declared else None,
+        arguments.hoist_events(declared, time, state, args) if declared else None,
         hoisted,
         None if schedule is None else jnp.asarray(schedule.times, ts.dtype),
         tuple(x.direction for x in declared),

@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .arguments import as_numbers
-from .core.closures import hoist
-from .core.events import Event, Events
-from .core.status import SolveError
+from ..core.closures import hoist
+from ..core.events import Event, Events
+from ..core.status import SolveError
+from .given import as_numbers
 
 
 def read_events(event: Any) -> tuple[Event, ...]:

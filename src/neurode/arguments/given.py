@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .core.closures import Hoisted, hoist, output_shape
-from .core.fields import Hamiltonian, Split
-from .core.norms import Tolerance
-from .core.solution import Resume
-from .core.status import SolveError
-from .core.trees import is_differentiable, real_dtype, tree_map
-from .gradients.gradient import GradientStrategy
-from .solvers.solver import Solver
-from .stepping.controller import StepController
+from ..core.closures import Hoisted, hoist, output_shape
+from ..core.fields import Hamiltonian, Split
+from ..core.norms import Tolerance
+from ..core.solution import Resume
+from ..core.status import SolveError
+from ..core.trees import is_differentiable, real_dtype, tree_map
+from ..gradients.gradient import GradientStrategy
+from ..solvers.solver import Solver
+from ..stepping.controller import StepController
 
 keystr = jax.tree_util.keystr
 
