@@ -175,7 +175,7 @@ def _read_times(times: Any) -> jax.Array:
     if isinstance(times, Tracer):
         # Nothing can be raised now: an input without times is NaN.
         return jnp.where(jnp.all(jnp.diff(times) > 0), times, jnp.nan)
-    steps = np.diff(np.asarray(times))
+    steps = np.diff(np.asarray(times, float))
     if not (steps > 0).all():
         at = int(np.argmin(steps > 0))
         raise ValueError(
