@@ -17,7 +17,8 @@ nan = np.nan
 
 def test_straight_lines_and_steps_are_those_of_numpy(x64):
     values = np.sin(3 * TIMES)
-    assert_allclose(nd.Interpolation(TIMES, values)(BETWEEN), np.interp(BETWEEN, TIMES, values))
+    lines = nd.Interpolation(list(TIMES), list(values))(BETWEEN)
+    assert_allclose(lines, np.interp(BETWEEN, TIMES, values))
     held = nd.Interpolation(TIMES, values, "previous")(BETWEEN)
     assert_allclose(held[:-1], values[np.searchsorted(TIMES, BETWEEN[:-1], side="right") - 1])
     assert_allclose(held[-1], values[-2])  # no jump at the very end

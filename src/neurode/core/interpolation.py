@@ -31,7 +31,7 @@ class Interpolation(eqx.Module):
 
     Args:
         times: [n], increasing, n at least 2.
-        values: a pytree of arrays [n, ...].
+        values: a pytree of arrays (or lists) [n, ...].
         kind: "linear", "cubic" or "previous".
         extrapolate: whether the first and the last values hold before and after the data. Else the
             input is NaN there, and a solve that needs it fails (where it can be told beforehand,
@@ -56,7 +56,9 @@ class Interpolation(eqx.Module):
         if not jax.tree_util.tree_leaves(values):
             raise ValueError(f"values must hold at least one array, got {values!r}")
         values = jax.tree_util.tree_map_with_path(
-            lambda path, x: _read_values(jax.tree_util.keystr(path), x, times), values
+            lambda path, x: _read_values(jax.tree_util.keystr(path), x, times),
+            values,
+            is_leaf=lambda x: isinstance(x, list),  # of numbers: read as an array
         )
         leaves, treedef = jax.tree_util.tree_flatten(values)
         filled = [_fill(times, x, kind) for x in leaves]
@@ -149,8 +151,8 @@ def check_inputs(tree: Any, ts: jax.Array) -> None:
     for u in jax.tree_util.tree_leaves(tree, is_leaf=is_input):
         if not is_input(u) or u.extrapolate or any(isinstance(x, Tracer) for x in (u.times, ts)):
             continue
-        first, last = float(u.times[0]), float(u.times[-1])
-        low, high = sorted((float(ts[0]), float(ts[-1])))
+        first, last = map(float, np.asarray(u.times)[[0, -1]])
+        low, high = sorted(map(float, np.asarray(ts)[[0, -1]]))
         slack = float(_slack(u.times, ts.dtype))
         if low < first - slack or high > last + slack:
             raise ValueError(
@@ -175,7 +177,7 @@ def _read_times(times: Any) -> jax.Array:
     if isinstance(times, Tracer):
         # Nothing can be raised now: an input without times is NaN.
         return jnp.where(jnp.all(jnp.diff(times) > 0), times, jnp.nan)
-    steps = np.diff(np.asarray(times))
+    steps = np.diff(np.asarray(times, float))
     if not (steps > 0).all():
         at = int(np.argmin(steps > 0))
         raise ValueError(

@@ -108,9 +108,9 @@ class Solution(eqx.Module):
     status: jax.Array
     resume: Resume
     dense: DenseOutput | None = None
-    event_time: jax.Array | None = None
-    event_y: State | None = None
-    event_index: jax.Array | None = None
+    event_time: Any = None
+    event_y: Any = None
+    event_index: Any = None
 
     @property
     def steps(self) -> jax.Array:

@@ -54,8 +54,8 @@ def run_to_event(
         status=jnp.where(is_lost, Status.NON_FINITE, status).astype(trajectory.status.dtype),
         num_f_evals=trajectory.num_f_evals + found.num_f_evals,
     )
-    index = jnp.where(happened, found.index, -1)
-    return Ended(trajectory, ts, *blank((time, y), ~happened), index)
+    time, y = blank((time, y), ~happened)
+    return Ended(trajectory, ts, time, y, jnp.where(happened, found.index, -1))
 
 
 def _until(inputs: Inputs, ts: Times, found: Found) -> Inputs:
@@ -106,7 +106,8 @@ def _at_the_event(
 
 def _trace(y: State, dtype: Any) -> Scalar:
     """A zero that depends on all of the state."""
-    total = sum(jnp.sum(jnp.real(x)).astype(dtype) for x in jax.tree_util.tree_leaves(y))
+    parts = [jnp.sum(jnp.real(x)).astype(dtype) for x in jax.tree_util.tree_leaves(y)]
+    total = jnp.sum(jnp.stack(parts))
     return total - lax.stop_gradient(total)
 
 
