@@ -164,7 +164,7 @@ class _Backward(TapeBackward):
         """Cotangents of the inputs."""
         inputs, found, ts = self.inputs, self.found, self.ts
         is_idle = (found.status != Status.SUCCESS) & ~any_nonzero(
-            (self.rows, self.last_row, self.cotangent.interpolants)
+            (self.rows, self.last_row, self.cotangent.y, self.cotangent.interpolants)
         )
         start, count = self.begin(), jnp.where(is_idle, 0, found.num_accepted)
         done = self.walk(count, start)
@@ -187,6 +187,7 @@ class _Backward(TapeBackward):
         found, ts = self.found, self.ts
         is_success = found.status == Status.SUCCESS
         t1_bar, a, save = self.pull_end(ts[-1], found.y, self.last_row)
+        a = add(a, self.cotangent.y)
         moved = time_cotangent(self.inputs.field, ts[-1], found.y, a)
         t1_bar = t1_bar + jnp.where(is_success, moved, 0)
         return _Walk(
