@@ -1,4 +1,4 @@
-"""A dozen of scikit-learn's own checks; contracts/sklearn_checks.txt records them all."""
+"""A dozen of scikit-learn's own checks; contracts/sklearn_checks.py runs and records them all."""
 
 import pytest
 from sklearn.utils import estimator_checks

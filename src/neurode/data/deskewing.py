@@ -43,4 +43,5 @@ def _deskew(image: np.ndarray) -> np.ndarray:
     matrix = np.array([[1.0, 0.0], [slant, 1.0]])  # from places in the result to those in the image
     middle = (np.array(image.shape) - 1) / 2
     offset = np.array([y, x]) - matrix @ middle
-    return np.rint(affine_transform(ink, matrix, offset, order=1)).clip(0, 255).astype(np.uint8)
+    moved = affine_transform(ink, matrix, offset, order=1)  # pyright: ignore[reportArgumentType]
+    return np.rint(moved).clip(0, 255).astype(np.uint8)

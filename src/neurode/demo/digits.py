@@ -1,6 +1,7 @@
 """scikit-learn's handwritten digits: an ODE-Net against the residual network it stands for."""
 
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -30,7 +31,7 @@ def run_digits(
 ) -> SectionResult:
     """Run the section; see `DemoSection.run`. Nothing is kept but what goes on the page."""
     del folder
-    digits = load_digits()
+    digits: Any = load_digits()
     order = np.random.default_rng(seed).permutation(len(digits.target))
     x, y = digits.data[order], digits.target[order]
     learned, held_out = (x[HELD_OUT:], y[HELD_OUT:]), (x[:HELD_OUT], y[:HELD_OUT])

@@ -87,7 +87,7 @@ def read_training(
         DataError, ValueError, TypeError: they cannot be used; the message says where and why.
     """
     estimator.pixels_ = None
-    is_images = estimator.shape is not None or np.ndim(X) > 2
+    is_images = estimator.shape is not None or np.asarray(X).ndim > 2
     if not is_images:
         x, y = _validate(estimator, X, y, reset=True, y_numeric=numeric, multi_output=numeric)
         estimator.names_ = _name_columns(estimator, names, x.shape[1])

@@ -11,7 +11,7 @@ import numpy as np
 
 from neurode.estimators.estimator import Estimator, SettingError
 from neurode.estimators.flow_training import count_skipped
-from neurode.estimators.samples import read_examples
+from neurode.estimators.samples import Standardiser, read_examples
 from neurode.estimators.supervised_files import write_net
 from neurode.estimators.supervised_prediction import Predicted, follow_rows, predict_rows
 from neurode.estimators.supervised_settings import check_memory, make_net
@@ -70,6 +70,9 @@ class SupervisedODENet(Estimator):
             "evaluation/step", "evaluation/loss", ….
         stats_: seconds, steps, the step of the weights kept, updates skipped, parameters.
     """
+
+    inputs_: Standardiser
+    shape_: tuple[int, ...]
 
     def __init__(
         self,

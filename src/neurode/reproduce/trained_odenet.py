@@ -33,8 +33,8 @@ class Config:
     seed: int = 0
     steps: int = 400
     batch_size: int = 64
-    channels: int = 16
-    learning_rate: float = 3e-3
+    channels: int = 8
+    learning_rate: float = 1e-2
     tolerance: float = 1e-3
     images: int = 128  # test images that are looked at
 
@@ -43,7 +43,7 @@ class Config:
             check_whole(name, getattr(self, name), 1)
 
 
-QUICK = {"steps": 30, "channels": 8, "images": 32}
+QUICK = {"steps": 30, "images": 32}
 
 
 class Trained(NamedTuple):
@@ -104,7 +104,7 @@ def obtain_odenet(config: Config, data: Any, folder: Path, resume: bool, progres
 
 
 def _train_small(config: Config, folder: Path, resume: bool, progress: bool) -> Trained:
-    digits = load_digits()
+    digits: Any = load_digits()
     images = (digits.images / 16).astype(np.float32)
     learned, held_out = slice(HELD_OUT, None), slice(0, min(HELD_OUT, config.images))
     for_model, for_batches, for_fit = jax.random.split(jax.random.key(config.seed), 3)
