@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurode.cli import options
-from neurode.cli.errors import interruptible
+from neurode.cli.errors import Mistake, interruptible
 from neurode.cli.field import blaming, load_field
+from neurode.cli.intensity import format_intensity, parse_intensity_times
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,7 @@ def predict(
     """Print the values of a fitted model at any times, as CSV.
 
     Times may lie before, within or beyond the data. Several fitted series are told apart by
-    their id in the first column.
+    their id in the first column. Of event times it prints the intensity with its 95% band.
 
     \b
     Examples:
@@ -51,14 +52,19 @@ def predict(
     """
     import numpy as np
 
-    from neurode.estimators import load
+    from neurode.estimators import PoissonProcess, load
 
-    wanted = np.array(options.parse_times(times))
     with interruptible("nothing was written"), blaming(field):
         model = load(run, field=load_field(field))
-        state = options.parse_state(start, model.names_)
-        values = np.asarray(model.predict(wanted, y0=state))
-    text = format_csv(wanted, values, model.names_, read_data_names(run))
+        if isinstance(model, PoissonProcess):
+            if start is not None:
+                raise Mistake(f"{run} holds an intensity, which has no state: leave out --start")
+            text = format_intensity(model, parse_intensity_times(model, times))
+        else:
+            wanted = np.array(options.parse_times(times))
+            state = options.parse_state(start, model.names_)
+            values = np.asarray(model.predict(wanted, y0=state))
+            text = format_csv(wanted, values, model.names_, read_data_names(run))
     if out is None:
         sys.stdout.write(text)
         return
