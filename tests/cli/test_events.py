@@ -28,6 +28,11 @@ def test_a_fit_of_a_single_event_leaves_a_run(neurode, times, tmp_path):
     assert float(rows[0]["time"]) == 0
     assert float(rows[-1]["time"]) == 10
     assert all(float(r["low"]) < float(r["rate"]) < float(r["high"]) for r in rows)
+    answer = neurode("predict", out, "--times", "0,10")
+    assert [float(row["rate"]) for row in csv.DictReader(answer.out.splitlines())] == [
+        float(rows[0]["rate"]), float(rows[-1]["rate"])
+    ]  # fmt: skip
+    assert "has no state" in neurode("predict", out, "--times", 1, "--start", "a=1").mistake()
     assert "holds another fit" in neurode(*words, "--steps", 4).mistake()
 
 

@@ -1,11 +1,10 @@
 """The report of `neurode fit events`: the intensity, the residuals, and how it was found."""
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
 
+from neurode.cli.intensity import format_intensity
 from neurode.data import Events
 from neurode.demo.learning import average_history
 from neurode.estimators import PoissonProcess
@@ -26,20 +25,14 @@ _YEAR = 365.25  # days
 
 
 def write_intensity(path: Path, model: PoissonProcess) -> Path:
-    """Write the intensity and its 95% band as CSV.
+    """Write the intensity over the windows and its 95% band as CSV.
 
     Raises:
         SaveError: it could not be written.
     """
     times = np.linspace(model.windows_.min(), model.windows_.max(), _TIMES)
     shown = times if model.calendar_ is None else model.calendar_.format(times)
-    found = model.intensity(shown)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["time", "rate", "low", "high"])
-    for t, *values in zip(shown, *found, strict=True):
-        writer.writerow([str(t), *(f"{x:.6g}" for x in values)])
-    write_bytes(path, text.getvalue().encode())
+    write_bytes(path, format_intensity(model, shown).encode())
     return path
 
 

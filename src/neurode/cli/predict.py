@@ -12,6 +12,7 @@ import typer
 from neurode.cli import options
 from neurode.cli.errors import Mistake, interruptible
 from neurode.cli.field import blaming, load_field
+from neurode.cli.intensity import format_intensity, parse_intensity_times
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,8 +47,9 @@ def predict(
     """Print what a fitted model predicts, as CSV.
 
     Of dynamics: the values at any --times, before, within or beyond the data; several fitted
-    series are told apart by their id in the first column. Of a classifier or a regressor: the
-    target of each row of DATA, and the probability of each label.
+    series are told apart by their id in the first column. Of event times: the intensity at any
+    --times, with its 95% band. Of a classifier or a regressor: the target of each row of DATA, and
+    the probability of each label.
 
     \b
     Examples:
@@ -55,12 +57,14 @@ def predict(
       neurode predict run/ --times 1900:1930:0.5 --out forecast.csv
       neurode predict run/ --times 0:10 --start hare=30,lynx=4
     """
-    from neurode.estimators import load
+    from neurode.estimators import PoissonProcess, load
 
     with interruptible("nothing was written"), blaming(field):
         model = load(run, field=load_field(field))
         if hasattr(model, "tune_tolerance"):
             text = _predict_rows(model, data, read_data_names(run), given=times or start)
+        elif isinstance(model, PoissonProcess):
+            text = _predict_intensity(model, times, run, given=data or start)
         else:
             text = _predict_times(model, times, start, read_data_names(run), given=data)
     if out is None:
@@ -86,6 +90,15 @@ def _predict_times(
     state = options.parse_state(start, model.names_)
     values = np.asarray(model.predict(wanted, y0=state))
     return format_csv(wanted, values, model.names_, names)
+
+
+def _predict_intensity(model: Any, times: str | None, run: Path, given: Path | str | None) -> str:
+    if given is not None or times is None:
+        raise Mistake(
+            f"{run} holds an intensity, which has a value at any time but neither a state nor rows: "
+            f"write --times 1900:1930, and leave out --start and files"
+        )
+    return format_intensity(model, parse_intensity_times(model, times))
 
 
 def _predict_rows(model: Any, data: Path | None, names: dict[str, Any], given: str | None) -> str:

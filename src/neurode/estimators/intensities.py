@@ -33,7 +33,7 @@ _SKIPPED = 10  # updates in a row that may fail and be left out
 _NODES = 256  # intervals of the band over the windows
 _FAR = 4  # a forecast of it has at most so many times these
 _BUCKET = 1024  # times of an evaluation at least
-_FINE = 1e-6  # tolerance of evaluations, which are in double precision
+_FINE = 1e-8  # tolerance of evaluations, which are in double precision
 
 
 class Clock(NamedTuple):

@@ -63,7 +63,7 @@ class PoissonProcess(Estimator):
             events it matters, with ten thousand it does not.
         solver: the method that solves the trajectory.
         rtol: relative tolerance of training; what is asked of the fitted process is solved in
-            double precision at 1e-6.
+            double precision at 1e-8.
         atol: absolute tolerance, likewise.
         max_steps: the budget of solver steps.
         gradient: how the solve is differentiated.

@@ -121,9 +121,10 @@ def _check_parameters(e: Any) -> None:
         if not is_finite or isinstance(value, (bool, str)):
             raise SettingError(f"parameter {name!r} must start at a finite number, got {value!r}")
     for name, (lower, upper) in read_bounds(e).items():
-        if given[name] is None:
+        begin = given[name]
+        if begin is None:
             continue
-        start = float(given[name])
+        start = float(begin)
         if not lower < start < upper:
             where = f"between {lower:g} and {upper:g}" if upper < math.inf else f"above {lower:g}"
             where = f"below {upper:g}" if lower == -math.inf else where

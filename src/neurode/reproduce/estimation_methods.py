@@ -214,6 +214,7 @@ def _measure(function: Any, *arguments: Any) -> tuple[Any, float, float, float]:
     program = jax.jit(lambda arrays: function(*eqx.combine(arrays, rest))).lower(arrays).compile()
     compiling = time.perf_counter() - began
     sizes = program.memory_analysis()
+    assert sizes is not None
     memory = (sizes.temp_size_in_bytes + sizes.output_size_in_bytes) / 1e6
     began = time.perf_counter()
     result = jax.block_until_ready(program(arrays))

@@ -57,7 +57,7 @@ class Config:
     latent: int = 4
     hidden: tuple[int, ...] = (32,)
     readout: tuple[int, ...] = (16,)
-    tolerance: float = 1e-3  # in training; evaluated is at 1e-6 in double precision
+    tolerance: float = 1e-3  # in training; evaluated is at 1e-8 in double precision
     max_steps: int = 256
     seed: int = 0
 
