@@ -95,7 +95,7 @@ def _predict_times(
 def _predict_intensity(model: Any, times: str | None, run: Path, given: Path | str | None) -> str:
     if given is not None or times is None:
         raise Mistake(
-            f"{run} holds an intensity, which has a value at any time but neither a state nor rows: "
+            f"{run} holds an intensity, which has values at any time, but neither state nor rows: "
             f"write --times 1900:1930, and leave out --start and files"
         )
     return format_intensity(model, parse_intensity_times(model, times))

@@ -113,7 +113,7 @@ def find_jumps(case: Case, reference: Reference) -> np.ndarray:
     if len(ts) < 4:
         return np.zeros(0)
     slope = jax.vmap(case.slope)
-    values = np.asarray(slope(ts, ys))
+    values = np.asarray(slope(ts, ys))  # pyright: ignore[reportArgumentType]
     finite = np.isfinite(values).all(axis=1)
     if not finite.any():
         return np.zeros(0)
