@@ -3,6 +3,7 @@
 The environment is set before anything imports JAX, which reads it then; subprocesses inherit it.
 """
 
+import gc
 import importlib.metadata
 import os
 from pathlib import Path
@@ -29,6 +30,24 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers on the same cores must not fi
 settings.register_profile("here", deadline=None, max_examples=20)
 settings.register_profile("ci", deadline=None, max_examples=20, derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def room_for_programs():
+    """Forget compiled programs before they crowd the process out.
+
+    XLA maps each into memory by itself, and Linux gives a process 65,530 maps: beyond, it crashes.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MANY_MAPS:
+        import jax
+
+        jax.clear_caches()
+        gc.collect()
+
+
+_MANY_MAPS = 20_000
 
 
 @pytest.fixture

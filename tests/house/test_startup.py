@@ -1,7 +1,6 @@
 """`import neurode` costs little more than the JAX it needs, and wakes no device."""
 
 import json
-import statistics
 import subprocess
 import sys
 
@@ -42,8 +41,9 @@ def loaded(statement: str) -> set[str]:
 
 def test_import_time():
     run("import neurode; print(0)")  # writes the bytecode
-    ratios = [seconds("import neurode") / seconds(BASE) for _ in range(PAIRS)]
-    assert statistics.median(ratios) <= LIMIT, ratios
+    times = [(seconds("import neurode"), seconds(BASE)) for _ in range(PAIRS)]
+    ours, base = map(min, zip(*times, strict=True))  # whatever disturbs only adds
+    assert ours / base <= LIMIT, times
 
 
 def test_import_loads_no_heavy_library():

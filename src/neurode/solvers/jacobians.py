@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 from jax import lax
-from jax.scipy.sparse.linalg import bicgstab
 
 from ..core.types import Scalar
 from .banded import BlockTridiagonal, banded_from_columns, factorise_banded, solve_banded
@@ -262,6 +261,8 @@ class MatrixFree(Jacobian):
         return jnp.where(is_near, x, jnp.nan)
 
     def _bicgstab(self, operator: Operator, b: jax.Array) -> jax.Array:
+        from jax.scipy.sparse.linalg import bicgstab  # slow to import
+
         # Not lineax's, which divides 0 by 0 where it meets the solution exactly, as for J = 0.
         return bicgstab(operator, b, tol=self.rtol, maxiter=self.max_steps)[0]
 
