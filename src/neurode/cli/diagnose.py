@@ -58,7 +58,7 @@ def diagnose(
     \b
     Examples:
       neurode diagnose --field model.py:f --y0 1,0 --times 0,10
-      neurode diagnose --field model.py:f --y0 1,0 --times 0,10 --args 0.5 --out page/
+      neurode diagnose --field model.py:f --y0 1,0 --times 0,10 --out page/
     """
     if out is not None:
         options.check_folder(out)

@@ -72,8 +72,8 @@ def events(
     \b
     Examples:
       neurode fit events times.csv --out run/
-      neurode fit events log.csv --time at --from 2024-01-01 --to 2025-01-01 --out run/
-      neurode fit events spikes.csv --time ms --id trial --from 0 --to 500 --out run/
+      neurode fit events log.csv --from 2024-01-01 --to 2025-01-01 --out run/
+      neurode fit events spikes.csv --id trial --from 0 --to 500 --out run/
     """
     settings = {
         "steps": steps,

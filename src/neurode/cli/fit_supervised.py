@@ -78,7 +78,7 @@ def classifier(
     \b
     Examples:
       neurode fit classifier iris.csv --target species --out run/
-      neurode fit classifier data.csv --target label --columns a,b --augment 4 --out run/
+      neurode fit classifier data.csv --target label --augment 4 --out run/
     """
     settings = _gather(hidden, augment, tolerance, steps, learning_rate, weight_decay, seed)
     settings["class_weight"] = "balanced" if balanced else None

@@ -60,6 +60,8 @@ def predict(
     from neurode.estimators import PoissonProcess, load
 
     with interruptible("nothing was written"), blaming(field):
+        if field is not None and times is not None:
+            options.parse_times(times)  # a slip is told before the user's code runs
         model = load(run, field=load_field(field))
         if hasattr(model, "tune_tolerance"):
             text = _predict_rows(model, data, read_data_names(run), given=times or start)
