@@ -6,7 +6,7 @@ import sys
 
 BASE = "import jax, equinox"
 PAIRS = 5
-LIMIT = 1.3
+LIMIT = 1.4
 HEAVY = {
     "diffrax",
     "matplotlib",
