@@ -32,7 +32,8 @@ def test_a_fit_of_a_single_event_leaves_a_run(neurode, times, tmp_path):
     assert [float(row["rate"]) for row in csv.DictReader(answer.out.splitlines())] == [
         float(rows[0]["rate"]), float(rows[-1]["rate"])
     ]  # fmt: skip
-    assert "neither state nor rows" in neurode("predict", out, "--times", 1, "--start", "a=1").mistake()
+    answer = neurode("predict", out, "--times", 1, "--start", "a=1")
+    assert "neither state nor rows" in answer.mistake()
     assert "holds another fit" in neurode(*words, "--steps", 4).mistake()
 
 

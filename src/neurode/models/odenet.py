@@ -79,7 +79,8 @@ class ODENet(eqx.Module):
         """
         for_stem, for_field, for_head = jax.random.split(key, 3)
         if downsampling not in STEMS:
-            raise ValueError(f"downsampling must be one of {', '.join(STEMS)}, got {downsampling!r}")
+            names = ", ".join(STEMS)
+            raise ValueError(f"downsampling must be one of {names}, got {downsampling!r}")
         self.stem = STEMS[downsampling](in_channels, channels, key=for_stem)
         field = ConvField(channels + augment, key=for_field)
         self.block = ODEBlock(DepthVarying(field, depth_degree) if depth_degree else field, **ode)
