@@ -115,7 +115,7 @@ def solve(
         controller=controller,
         first_step=None if resume is None else resume.step_size,
         controller_state=None if resume is None else resume.controller_state,
-        history=None if resume is None else (resume.memory, resume.mark),
+        history=resume,
         probe=None if probe is None else arguments.read_probe(probe),
     )
     gradient = arguments.as_arrays(gradient, ts.dtype)

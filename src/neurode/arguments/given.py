@@ -182,8 +182,7 @@ def read_tolerances(rtol: Any, atol: Any, y0: Any, dtype: Any) -> Tolerance:
 def read_resume(resume: Any, solver: Solver, field: Any, y0: Any, ts: jax.Array) -> Any:
     """The state of an earlier solve, in the dtypes of this one.
 
-    A history is of use where this solve goes on from there, in the same direction; else it is made
-    anew.
+    Its history is refused where it has other shapes than the solver's own.
     """
     if resume is None:
         return None
@@ -192,7 +191,7 @@ def read_resume(resume: Any, solver: Solver, field: Any, y0: Any, ts: jax.Array)
             f"resume must be the .resume of an earlier solution, got {type(resume).__name__}; "
             f"write resume=sol.resume"
         )
-    fresh = solver.memory(solver.start(field, ts[0], y0))
+    fresh = jax.eval_shape(lambda: solver.memory(solver.start(field, ts[0], y0)))
     shapes = [jax.tree_util.tree_map(jnp.shape, tree) for tree in (resume.memory, fresh)]
     if shapes[0] != shapes[1]:
         raise ValueError(
@@ -200,16 +199,13 @@ def read_resume(resume: Any, solver: Solver, field: Any, y0: Any, ts: jax.Array)
             f"{type(solver).__name__}() with this y0: leave it out, to start anew"
         )
     as_time = lambda x: x.astype(ts.dtype) if is_differentiable(x) else x  # noqa: E731
-    goes_on = (resume.direction * (ts[-1] - ts[0]) > 0) & (resume.time == ts[0])
     return Resume(
         time=as_time(resume.time),
         direction=as_time(resume.direction),
         step_size=as_time(resume.step_size),
         controller_state=tree_map(as_time, resume.controller_state),
-        memory=tree_map(
-            lambda old, new: jnp.where(goes_on, old.astype(new.dtype), new), resume.memory, fresh
-        ),
-        mark=jnp.where(goes_on, resume.mark, 0),
+        memory=tree_map(lambda old, new: old.astype(new.dtype), resume.memory, fresh),
+        mark=resume.mark,
     )
 
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from ..core.norms import Tolerance, scaled_norm
+from ..core.solution import Resume
+from ..core.trees import select
 from ..core.types import Norm, Rows, Scalar, State, Times, VectorField
 from ..solvers.solver import Solver
 from ..stepping.controller import StepController
@@ -26,7 +28,7 @@ class Problem:
         save: save(t, y) is what a row holds; None for the state itself.
         first_step: a (positive) step size to start with, or None.
         controller_state: to go on from an earlier solve, or None.
-        history: likewise, the solver's (memory, mark), or None.
+        history: likewise, where the solver left off, or None.
         skip_empty: take no step when the interval has length zero. (Otherwise one empty step is
             taken, which gives the save times their derivatives.)
         controlled: the part of a state (or of an error) that the step size depends on; the rest
@@ -44,7 +46,7 @@ class Problem:
     save: Callable[[Scalar, State], Any] | None = None
     first_step: Scalar | None = None
     controller_state: Any = None
-    history: Any = None
+    history: Resume | None = None
     skip_empty: bool = False
     controlled: Callable[[State], Any] = lambda state: state
 
@@ -57,10 +59,19 @@ class Problem:
         return order
 
     def begin(self) -> Any:
-        """The solver's state before the first step: its own start, or where it left off."""
-        if self.history is None:
-            return self.solver.start(self.field, self.ts[0], self.y0)
-        return self.solver.recall(self.field, self.ts[0], self.y0, *self.history)
+        """The solver's state before the first step: its own start, or where it left off.
+
+        A history is of use where this solve goes on from there, in the same direction.
+        """
+        solver, ts, history = self.solver, self.ts, self.history
+        fresh = solver.start(self.field, ts[0], self.y0)
+        if history is None:
+            return fresh
+        goes_on = (history.direction * (ts[-1] - ts[0]) > 0) & (history.time == ts[0])
+        memory = select(goes_on, history.memory, solver.memory(fresh))
+        return solver.recall(
+            self.field, ts[0], self.y0, memory, jnp.where(goes_on, history.mark, 0)
+        )
 
     def row(self, t: Scalar, y: State) -> Any:
         """What is saved at time t."""
