@@ -9,6 +9,9 @@ from jaxtyping import Array, Key
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from neurode.gradients.gradient import GradientStrategy
+from neurode.solvers.solver import Solver
+
 
 class SettingError(ValueError):
     """An argument of an estimator that cannot be; the message says which, its value, and why."""
@@ -61,3 +64,30 @@ def check_number(name: str, value: Any, *, least: float, whole: bool = False) ->
     if not is_number or not np.isfinite(value) or value < least:
         kind = "whole number" if whole else "number"
         raise SettingError(f"{name} must be a {kind} of at least {least:g}, got {value!r}")
+
+
+def check_solving(estimator: Any, gradient: str, *, or_none: bool = False) -> None:
+    """Refuse a `solver` or a `gradient` that is not one.
+
+    Args:
+        estimator: with both.
+        gradient: an example, for the message.
+        or_none: whether None may stand for a default.
+    """
+    for name, kind, example in (
+        ("solver", Solver, "nd.Tsit5()"),
+        ("gradient", GradientStrategy, gradient),
+    ):
+        got = getattr(estimator, name)
+        if not isinstance(got, kind) and not (or_none and got is None):
+            also = "None or " if or_none else ""
+            raise SettingError(f"{name} must be {also}an instance such as {example}, got {got!r}")
+
+
+def check_adaptive(solver: Solver | None) -> None:
+    """Refuse a solver that cannot choose its own steps."""
+    if solver is not None and solver.error_order is None:
+        raise SettingError(
+            f"solver={type(solver).__name__}() has no error estimate to choose its steps by; "
+            "take an adaptive one such as nd.Tsit5()"
+        )

@@ -5,10 +5,14 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from neurode.estimators.estimator import SettingError, check_choice, check_number
-from neurode.gradients.gradient import GradientStrategy
+from neurode.estimators.estimator import (
+    SettingError,
+    check_adaptive,
+    check_choice,
+    check_number,
+    check_solving,
+)
 from neurode.nn.vector_fields import ACTIVATIONS
-from neurode.solvers.solver import Solver
 
 FIELDS = ("planar", "concatsquash", "mlp")
 BASES = ("normal", "student")
@@ -32,18 +36,8 @@ def check_flow_settings(estimator: Any) -> None:
     read_hidden(e.hidden, e.field)
     check_choice("activation", e.activation, tuple(ACTIVATIONS))
     check_choice("progress", e.progress, (True, False))
-    for name, kind, example in (
-        ("solver", Solver, "nd.Tsit5()"),
-        ("gradient", GradientStrategy, "nd.Backsolve()"),
-    ):
-        if not isinstance(getattr(e, name), kind):
-            got = getattr(e, name)
-            raise SettingError(f"{name} must be an instance such as {example}, got {got!r}")
-    if e.solver.error_order is None:
-        raise SettingError(
-            f"solver={type(e.solver).__name__}() has no error estimate to choose its steps by; "
-            "take an adaptive one such as nd.Tsit5()"
-        )
+    check_solving(e, "nd.Backsolve()")
+    check_adaptive(e.solver)
     for name in ("rtol", "atol", "weight_decay"):
         check_number(name, getattr(e, name), least=0)
     if e.rtol == 0 and e.atol == 0:

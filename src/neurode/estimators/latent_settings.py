@@ -5,12 +5,16 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from neurode.estimators.estimator import SettingError, check_choice, check_number
+from neurode.estimators.estimator import (
+    SettingError,
+    check_adaptive,
+    check_choice,
+    check_number,
+    check_solving,
+)
 from neurode.estimators.latent_training import LIKELIHOODS
-from neurode.gradients.gradient import GradientStrategy
 from neurode.nn.encoders import ENCODERS
 from neurode.nn.vector_fields import ACTIVATIONS
-from neurode.solvers.solver import Solver
 
 
 def check_latent_settings(estimator: Any) -> None:
@@ -45,18 +49,8 @@ def check_latent_settings(estimator: Any) -> None:
         check_number(name, getattr(e, name), least=0)
         if getattr(e, name) > 1:
             raise SettingError(f"{name} is a share, at most 1, got {getattr(e, name)!r}")
-    for name, kind, example in (
-        ("solver", Solver, "nd.Tsit5()"),
-        ("gradient", GradientStrategy, "nd.Checkpointed()"),
-    ):
-        if not isinstance(getattr(e, name), kind):
-            got = getattr(e, name)
-            raise SettingError(f"{name} must be an instance such as {example}, got {got!r}")
-    if e.solver.error_order is None:
-        raise SettingError(
-            f"solver={type(e.solver).__name__}() has no error estimate to choose its steps by; "
-            "take an adaptive one such as nd.Tsit5()"
-        )
+    check_solving(e, "nd.Checkpointed()")
+    check_adaptive(e.solver)
     if e.field is not None and not isinstance(e.field, eqx.Module):
         raise SettingError(
             "field must be an equinox.Module f(t, z) of the latent state, or None for the default "

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from neurode.estimators.estimator import SettingError, check_number
-from neurode.gradients.gradient import GradientStrategy
-from neurode.solvers.solver import Solver
+from neurode.estimators.estimator import SettingError, check_number, check_solving
 
 
 def check_process_settings(estimator: Any) -> None:
@@ -23,10 +21,4 @@ def check_process_settings(estimator: Any) -> None:
             raise SettingError(f"{name} must be a list of widths such as (32,), got {widths!r}")
         for width in widths:
             check_number(name, width, least=1, whole=True)
-    for name, kind, example in (
-        ("solver", Solver, "nd.Tsit5()"),
-        ("gradient", GradientStrategy, "nd.Checkpointed()"),
-    ):
-        if not isinstance(getattr(estimator, name), kind):
-            got = getattr(estimator, name)
-            raise SettingError(f"{name} must be an instance such as {example}, got {got!r}")
+    check_solving(estimator, "nd.Checkpointed()")

@@ -7,12 +7,16 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from neurode.estimators.estimator import SettingError, check_choice, check_number
+from neurode.estimators.estimator import (
+    SettingError,
+    check_adaptive,
+    check_choice,
+    check_number,
+    check_solving,
+)
 from neurode.estimators.least_squares import MOST_ITERATIONS
 from neurode.estimators.scaling import TRANSFORMS
-from neurode.gradients.gradient import GradientStrategy
 from neurode.nn.vector_fields import ACTIVATIONS
-from neurode.solvers.solver import Solver
 
 METHODS = ("shooting", "multiple_shooting", "gradient_matching", "orthogonality")
 """Of fitting an ODE's parameters."""
@@ -30,18 +34,8 @@ def check_settings(estimator: Any) -> None:
     check_choice("noise", e.noise, ("each", "shared"))
     for name in ("standardize", "time_dependent", "progress"):
         check_choice(name, getattr(e, name), (True, False))
-    for name, kind, example in (
-        ("solver", Solver, "nd.Tsit5()"),
-        ("gradient", GradientStrategy, "nd.Checkpointed()"),
-    ):
-        if not isinstance(getattr(e, name), kind):
-            got = getattr(e, name)
-            raise SettingError(f"{name} must be an instance such as {example}, got {got!r}")
-    if e.solver.error_order is None:
-        raise SettingError(
-            f"solver={type(e.solver).__name__}() has no error estimate to choose its steps by; "
-            "take an adaptive one such as nd.Tsit5()"
-        )
+    check_solving(e, "nd.Checkpointed()")
+    check_adaptive(e.solver)
     for name in ("rtol", "atol"):
         if getattr(e, name) is not None:
             check_number(name, getattr(e, name), least=0)

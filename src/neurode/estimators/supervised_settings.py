@@ -6,14 +6,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from neurode.estimators.estimator import SettingError, check_choice, check_number
+from neurode.estimators.estimator import (
+    SettingError,
+    check_adaptive,
+    check_choice,
+    check_number,
+    check_solving,
+)
 from neurode.gradients import Checkpointed
-from neurode.gradients.gradient import GradientStrategy
 from neurode.models import ODENet, TabularODENet
 from neurode.models.odenet import STEMS
 from neurode.nn.vector_fields import ACTIVATIONS
 from neurode.solvers import Tsit5
-from neurode.solvers.solver import Solver
 
 SMALLEST_IMAGE = 8  # pixels; downsampled twice, fewer leave no positions to normalise over
 _ADAM = 4  # copies of the weights: themselves, their gradient, two moments
@@ -52,18 +56,8 @@ def check_supervised_settings(e: Any) -> None:
         raise SettingError(
             f"validation_fraction must be between 0 and 1, got {e.validation_fraction!r}"
         )
-    for name, kind, example in (
-        ("solver", Solver, "nd.Tsit5()"),
-        ("gradient", GradientStrategy, "nd.Backsolve()"),
-    ):
-        got = getattr(e, name)
-        if got is not None and not isinstance(got, kind):
-            raise SettingError(f"{name} must be None or an instance such as {example}, got {got!r}")
-    if e.solver is not None and e.solver.error_order is None:
-        raise SettingError(
-            f"solver={type(e.solver).__name__}() has no error estimate to choose its steps by; "
-            "take an adaptive one such as nd.Tsit5()"
-        )
+    check_solving(e, "nd.Backsolve()", or_none=True)
+    check_adaptive(e.solver)
 
 
 def read_widths(hidden: Any) -> tuple[int, ...]:
