@@ -269,20 +269,7 @@ class NeuralODE(Estimator):
             )
         return tabulate(self.estimates_, self.names_, self.transform == "log")
 
-    def save(self, path: str | Path) -> Path:
-        """Write the fitted model; `nd.load(path)` reads it.
-
-        Args:
-            path: a folder, in which model.safetensors is written, or a *.safetensors file.
-
-        Returns:
-            The file written.
-
-        Raises:
-            NotFittedError: before `fit`.
-            SaveError: it could not be written; a model that was there before still is.
-        """
-        self._check_fitted()
+    def _write(self, path: str | Path) -> Path:
         return write_model(path, self)
 
     def _fit_parameters(self, series: SeriesBatch, first: np.ndarray) -> None:

@@ -1,6 +1,8 @@
 """What all estimators share: scikit-learn's manners, and how their arguments are read."""
 
+import abc
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -23,6 +25,26 @@ class IdentifiabilityWarning(UserWarning):
 
 class Estimator(BaseEstimator):
     """The base of all estimators: parameters are set when it is made and checked by `fit`."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted model; `nd.load(path)` reads it. A function of the user's is not in it.
+
+        Args:
+            path: a folder, in which model.safetensors is written, or a *.safetensors file.
+
+        Returns:
+            The file written.
+
+        Raises:
+            NotFittedError: before `fit`.
+            SaveError: it could not be written; a model that was there before still is.
+        """
+        self._check_fitted()
+        return self._write(path)
+
+    @abc.abstractmethod
+    def _write(self, path: str | Path) -> Path:
+        """Write the fitted model."""
 
     def _check_fitted(self) -> None:
         """Raise scikit-learn's NotFittedError before `fit`."""

@@ -9,20 +9,20 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from neurode import store
+from neurode.estimators.archives import (
+    decode_settings,
+    encode_settings,
+    expected_arrays,
+    pack_history,
+    unpack_history,
+    write_archive,
+)
 from neurode.estimators.columns import Columns
 from neurode.estimators.context import Context
 from neurode.estimators.flow_settings import FIELDS, read_hidden
 from neurode.estimators.flow_training import make_flow
-from neurode.estimators.saving import (
-    FILE,
-    FORMAT,
-    FORMAT_VERSION,
-    decode_settings,
-    encode_settings,
-)
 from neurode.models import Flow
 
 
@@ -39,31 +39,18 @@ def write_flow(path: str | os.PathLike[str], estimator: Any) -> Path:
     Raises:
         SaveError: it could not be written.
     """
-    target = Path(path)
-    with store.saving(target):
-        if target.suffix != ".safetensors":
-            target.mkdir(parents=True, exist_ok=True)
-            target = target / FILE
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f"history/{name}": np.asarray(v) for name, v in estimator.history_.items()}
+    arrays = pack_history(estimator.history_)
     context = estimator.context_
     arrays |= {"context/centre": context.centre, "context/scale": context.scale}
     settings = encode_settings(estimator)
     settings.pop("log_unnormalised", None)
-    metadata = {
-        "model": FORMAT,
-        "model_version": FORMAT_VERSION,
-        "estimator": type(estimator).__name__,
+    facts = {
         "settings": settings,
         "field": _describe_field(estimator),
         "columns": estimator.columns_.to_json(),
         "facts": {name: getattr(estimator, name) for name in estimator._facts},
-        "stats": estimator.stats_,
-        "arrays": {name: [str(x.dtype), list(x.shape)] for name, x in arrays.items()},
     }
-    store.save(target, {"flow": estimator.flow_, "arrays": arrays}, metadata)
-    return target
+    return write_archive(path, estimator, {"flow": estimator.flow_}, arrays, facts)
 
 
 def read_flow(path: Path, metadata: dict[str, Any], make: Any, field: Any) -> Any:
@@ -89,22 +76,14 @@ def read_flow(path: Path, metadata: dict[str, Any], make: Any, field: Any) -> An
         estimator.stats_ = dict(metadata["stats"])
         for name in estimator._facts:
             setattr(estimator, name, metadata["facts"][name])
-        like = {
-            name: np.broadcast_to(np.zeros((), dtype), tuple(shape))  # takes no memory
-            for name, (dtype, shape) in metadata["arrays"].items()
-        }
+        like = expected_arrays(metadata)
         kind, context = entry["kind"], int(entry["context"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise store.ArchiveDamaged(f"{path} does not describe a flow: {error}") from None
     flow = _rebuild_flow(path, estimator, kind, context, entry, field)
     tree, _ = store.load(path, {"flow": flow, "arrays": like})
     estimator.flow_ = tree["flow"]
-    history = "history/"
-    estimator.history_ = {
-        name.removeprefix(history): value
-        for name, value in tree["arrays"].items()
-        if name.startswith(history)
-    }
+    estimator.history_ = unpack_history(tree["arrays"])
     arrays = tree["arrays"]
     estimator.context_ = Context(arrays["context/centre"], arrays["context/scale"])
     return estimator

@@ -11,6 +11,7 @@ import numpy as np
 from neurode.estimators.collections import read_collection
 from neurode.estimators.estimator import SettingError
 from neurode.estimators.latent_inference import LatentInference
+from neurode.estimators.latent_saving import write_latent
 from neurode.estimators.latent_settings import check_latent_settings
 from neurode.estimators.latent_states import encode
 from neurode.estimators.latent_training import (
@@ -227,22 +228,7 @@ class LatentODE(LatentInference):
         noise = ", ".join(f"{n} {s:.3g}" for n, s in zip(self.names_, self.noise_, strict=True))
         return f"{text}\nnoise sd: {noise}"
 
-    def save(self, path: str | Path) -> Path:
-        """Write the fitted model; `nd.load(path)` reads it.
-
-        Args:
-            path: a folder, in which model.safetensors is written, or a *.safetensors file.
-
-        Returns:
-            The file written.
-
-        Raises:
-            NotFittedError: before `fit`.
-            SaveError: it could not be written; a model that was there before still is.
-        """
-        from neurode.estimators.latent_saving import write_latent
-
-        self._check_fitted()
+    def _write(self, path: str | Path) -> Path:
         return write_latent(path, self)
 
     def _new_model(self, d: int, scaling: Any) -> Any:

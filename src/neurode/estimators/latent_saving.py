@@ -11,18 +11,16 @@ import numpy as np
 
 from neurode import store
 from neurode.data.calendar import Calendar
+from neurode.estimators.archives import (
+    decode_settings,
+    expected_arrays,
+    pack_history,
+    unpack_history,
+    write_archive,
+)
 from neurode.estimators.latent_states import Posterior
 from neurode.estimators.odes import fingerprint, trace_field
-from neurode.estimators.saving import (
-    FORMAT,
-    FORMAT_VERSION,
-    decode_settings,
-    encode_settings,
-    make_target,
-)
 from neurode.estimators.scaling import Scaling
-
-_HISTORY = "history/"
 
 
 def write_latent(path: str | os.PathLike[str], estimator: Any) -> Path:
@@ -38,16 +36,11 @@ def write_latent(path: str | os.PathLike[str], estimator: Any) -> Path:
     Raises:
         SaveError: it could not be written.
     """
-    target = make_target(path)
     arrays = estimator.posterior_._asdict() | {"last_times": estimator.last_times_}
-    arrays |= {f"{_HISTORY}{name}": np.asarray(v) for name, v in estimator.history_.items()}
+    arrays |= pack_history(estimator.history_)
     dtype = np.dtype(jnp.result_type(float)).name
     calendar = estimator.calendar_
-    metadata = {
-        "model": FORMAT,
-        "model_version": FORMAT_VERSION,
-        "estimator": type(estimator).__name__,
-        "settings": encode_settings(estimator),
+    facts = {
         "field": _describe_field(estimator, dtype),
         "dtype": dtype,
         "names": list(estimator.names_),
@@ -57,11 +50,8 @@ def write_latent(path: str | os.PathLike[str], estimator: Any) -> Path:
         "is_single": estimator.is_single_,
         "gap": estimator.gap_,
         "scaling": estimator.scaling_.to_json(),
-        "stats": estimator.stats_,
-        "arrays": {name: [str(x.dtype), list(x.shape)] for name, x in arrays.items()},
     }
-    store.save(target, {"model": estimator.model_, "arrays": arrays}, metadata)
-    return target
+    return write_archive(path, estimator, {"model": estimator.model_}, arrays, facts)
 
 
 def read_latent(path: Path, metadata: dict[str, Any], make: Callable, field: Any) -> Any:
@@ -88,10 +78,7 @@ def read_latent(path: Path, metadata: dict[str, Any], make: Callable, field: Any
         estimator.is_single_, estimator.gap_ = bool(metadata["is_single"]), float(metadata["gap"])
         estimator.scaling_ = Scaling.from_json(metadata["scaling"])
         estimator.stats_ = dict(metadata["stats"])
-        like = {
-            name: np.broadcast_to(np.zeros((), dtype), tuple(shape))  # takes no memory
-            for name, (dtype, shape) in metadata["arrays"].items()
-        }
+        like = expected_arrays(metadata)
         with jax.enable_x64(metadata["dtype"] == "float64"):
             model = estimator._new_model(estimator.n_features_in_, estimator.scaling_)
             tree, _ = store.load(path, {"model": model, "arrays": like})
@@ -103,11 +90,7 @@ def read_latent(path: Path, metadata: dict[str, Any], make: Callable, field: Any
             raise
         raise store.ArchiveDamaged(f"{path} does not describe a model: {error}") from None
     estimator.model_ = tree["model"]
-    estimator.history_ = {
-        name.removeprefix(_HISTORY): value
-        for name, value in arrays.items()
-        if name.startswith(_HISTORY)
-    }
+    estimator.history_ = unpack_history(arrays)
     return estimator
 
 

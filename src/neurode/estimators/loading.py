@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from neurode.estimators.archives import find_model, read_header
 from neurode.estimators.classifier import ODENetClassifier
 from neurode.estimators.density import ContinuousFlow
 from neurode.estimators.dynamics import NeuralODE
@@ -13,7 +14,7 @@ from neurode.estimators.poisson import PoissonProcess
 from neurode.estimators.poisson_files import read_process
 from neurode.estimators.regressor import ODENetRegressor
 from neurode.estimators.sampler import DensitySampler
-from neurode.estimators.saving import find_model, read_header, read_model
+from neurode.estimators.saving import read_model
 from neurode.estimators.supervised_files import read_net
 from neurode.store import ArchiveError
 

@@ -313,20 +313,7 @@ class PoissonProcess(Estimator):
             )
         return "\n".join(lines)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the fitted model; `nd.load(path)` reads it.
-
-        Args:
-            path: a folder, in which model.safetensors is written, or a *.safetensors file.
-
-        Returns:
-            The file written.
-
-        Raises:
-            NotFittedError: before `fit`.
-            SaveError: it could not be written; a model that was there before still is.
-        """
-        self._check_fitted()
+    def _write(self, path: str | Path) -> Path:
         return write_process(path, self)
 
     def _check_fitted(self) -> None:

@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from neurode import store
 from neurode.data.calendar import Calendar
-from neurode.estimators.saving import (
-    FORMAT,
-    FORMAT_VERSION,
+from neurode.estimators.archives import (
     decode_settings,
-    encode_settings,
-    make_target,
+    expected_arrays,
+    pack_history,
+    unpack_history,
+    write_archive,
 )
 from neurode.models import LatentIntensity
-
-_HISTORY = "history/"
 
 
 def write_process(path: str | os.PathLike[str], estimator: Any) -> Path:
@@ -35,23 +32,15 @@ def write_process(path: str | os.PathLike[str], estimator: Any) -> Path:
     Raises:
         SaveError: it could not be written.
     """
-    target = make_target(path)
-    arrays = {f"{_HISTORY}{name}": np.asarray(v) for name, v in estimator.history_.items()}
+    arrays = pack_history(estimator.history_)
     arrays["windows"] = estimator.windows_
     calendar = estimator.calendar_
-    metadata = {
-        "model": FORMAT,
-        "model_version": FORMAT_VERSION,
-        "estimator": type(estimator).__name__,
-        "settings": encode_settings(estimator),
+    facts = {
         "dtype": str(estimator.model_.scale.dtype),
         "calendar": None if calendar is None else {"zone": calendar.zone},
         "num_events": estimator.num_events_,
-        "stats": estimator.stats_,
-        "arrays": {name: [str(x.dtype), list(x.shape)] for name, x in arrays.items()},
     }
-    store.save(target, {"model": estimator.model_, "arrays": arrays}, metadata)
-    return target
+    return write_archive(path, estimator, {"model": estimator.model_}, arrays, facts)
 
 
 def read_process(path: Path, metadata: dict[str, Any], make: Callable, field: Any) -> Any:
@@ -76,10 +65,7 @@ def read_process(path: Path, metadata: dict[str, Any], make: Callable, field: An
         estimator.calendar_ = None if calendar is None else Calendar(calendar["zone"])
         estimator.num_events_ = int(metadata["num_events"])
         estimator.stats_ = dict(metadata["stats"])
-        like = {
-            name: np.broadcast_to(np.zeros((), dtype), tuple(shape))  # takes no memory
-            for name, (dtype, shape) in metadata["arrays"].items()
-        }
+        like = expected_arrays(metadata)
         with jax.enable_x64(metadata["dtype"] == "float64"):
             model = LatentIntensity.new(
                 estimator.latent,
@@ -95,9 +81,5 @@ def read_process(path: Path, metadata: dict[str, Any], make: Callable, field: An
             raise
         raise store.ArchiveDamaged(f"{path} does not describe a model: {error}") from None
     estimator.model_ = tree["model"]
-    estimator.history_ = {
-        name.removeprefix(_HISTORY): value
-        for name, value in tree["arrays"].items()
-        if name.startswith(_HISTORY)
-    }
+    estimator.history_ = unpack_history(tree["arrays"])
     return estimator

@@ -253,17 +253,7 @@ class DensitySampler(Estimator):
         check_rows(x, self.names_)
         return score_rows(self.flow_, self.columns_, x, self._options(), self.dtype_)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the fitted sampler, without its energy; `nd.load(path)` reads it.
-
-        Args:
-            path: a folder, in which model.safetensors is written, or a *.safetensors file.
-
-        Raises:
-            NotFittedError: before `fit`.
-            SaveError: it could not be written.
-        """
-        self._check_fitted()
+    def _write(self, path: str | Path) -> Path:
         return write_flow(path, self)
 
     def _draw(self, n: int, random_state: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -8,14 +8,15 @@ import jax
 import numpy as np
 
 from neurode import store
-from neurode.estimators.samples import Standardiser
-from neurode.estimators.saving import (
-    FORMAT,
-    FORMAT_VERSION,
+from neurode.estimators.archives import (
     decode_settings,
     encode_settings,
-    make_target,
+    expected_arrays,
+    pack_history,
+    unpack_history,
+    write_archive,
 )
+from neurode.estimators.samples import Standardiser
 from neurode.estimators.supervised_settings import make_net
 
 
@@ -32,9 +33,8 @@ def write_net(path: str | os.PathLike[str], estimator: Any) -> Path:
     Raises:
         SaveError: it could not be written.
     """
-    target = make_target(path)
     e = estimator
-    arrays = {f"history/{name}": np.asarray(v) for name, v in e.history_.items()}
+    arrays = pack_history(e.history_)
     arrays |= {"inputs/centre": e.inputs_.centre, "inputs/scale": e.inputs_.scale}
     is_classifier = hasattr(e, "classes_")
     if not is_classifier:
@@ -42,10 +42,7 @@ def write_net(path: str | os.PathLike[str], estimator: Any) -> Path:
     settings = encode_settings(e)
     if isinstance(getattr(e, "class_weight", None), dict):  # whose keys need not be text
         settings["class_weight"] = [[k, float(v)] for k, v in _as_json(e.class_weight.items())]
-    metadata = {
-        "model": FORMAT,
-        "model_version": FORMAT_VERSION,
-        "estimator": type(e).__name__,
+    facts = {
         "settings": settings,
         "dtype": e.dtype_,
         "shape": list(e.shape_),
@@ -56,11 +53,8 @@ def write_net(path: str | os.PathLike[str], estimator: Any) -> Path:
         "outputs": len(e.classes_) if is_classifier else len(e.targets_.centre),
         "labels": _write_labels(e.classes_) if is_classifier else None,
         "is_column": None if is_classifier else e.is_column_,
-        "stats": e.stats_,
-        "arrays": {name: [str(x.dtype), list(x.shape)] for name, x in arrays.items()},
     }
-    store.save(target, {"net": e.net_, "arrays": arrays}, metadata)
-    return target
+    return write_archive(path, estimator, {"net": e.net_}, arrays, facts)
 
 
 def read_net(path: Path, metadata: dict[str, Any], make: Any, field: Any) -> Any:
@@ -86,10 +80,7 @@ def read_net(path: Path, metadata: dict[str, Any], make: Any, field: Any) -> Any
         if isinstance(pairs, list):
             e.class_weight = {label: weight for label, weight in pairs}
         _adopt(e, metadata)
-        like = {
-            name: np.broadcast_to(np.zeros((), dtype), tuple(shape))  # takes no memory
-            for name, (dtype, shape) in metadata["arrays"].items()
-        }
+        like = expected_arrays(metadata)
         with jax.enable_x64(e.dtype_ == "float64"):
             net = make_net(e, e.shape_, int(metadata["outputs"]), jax.random.key(0))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -99,12 +90,7 @@ def read_net(path: Path, metadata: dict[str, Any], make: Any, field: Any) -> Any
     e.inputs_ = Standardiser(arrays["inputs/centre"], arrays["inputs/scale"])
     if metadata["labels"] is None:
         e.targets_ = Standardiser(arrays["targets/centre"], arrays["targets/scale"])
-    history = "history/"
-    e.history_ = {
-        name.removeprefix(history): value
-        for name, value in arrays.items()
-        if name.startswith(history)
-    }
+    e.history_ = unpack_history(arrays)
     return e
 
 
