@@ -15,12 +15,14 @@ from neurode.cli.errors import Interrupted, Mistake, interruptible
 from neurode.cli.field import blaming, load_field
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from neurode.data import Table
     from neurode.estimators import NeuralODE
 
 CONFIG = "config.json"
 OURS = "command_line"  # the part of config.json that is written here
-_AGAIN = "the same command goes on from the last checkpoint"
+AGAIN = "the same command goes on from the last checkpoint"
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="CSV, TSV or Parquet file.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Run folder, made if missing.")]
@@ -53,6 +55,10 @@ LearningRate = Annotated[
 WeightDecay = Annotated[
     float | None,
     typer.Option("--weight-decay", metavar="X", help="More of it for smoother dynamics."),
+]
+HoldOut = Annotated[
+    float,
+    typer.Option("--hold-out", metavar="SHARE", min=0.0, max=0.9, help="Rows to be judged by."),
 ]
 
 app = typer.Typer(
@@ -128,11 +134,10 @@ def dynamics(
     }
     open_folder(out, described, resume)
     model = make_estimator(settings, progress=not quiet)
-    hint = "the same command starts anew" if parameters else f"{out} holds what was saved; {_AGAIN}"
+    hint = "the same command starts anew" if parameters else f"{out} holds what was saved; {AGAIN}"
     with interruptible(hint), blaming(field):
         model.fit(learned, run=out, resume=resume)
-    if model.stats_["interrupted"]:
-        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {_AGAIN}")
+    check_ended(model, out)
     keep(out, model, described)
     print(model.summary_text())
     print(f"model: {model.save(out)}")
@@ -266,13 +271,47 @@ def describe_run(out: Path, described: dict[str, Any], keep_config: bool = True)
     write_bytes(out / CONFIG, (text + "\n").encode())
 
 
-def _report(out: Path, model: "NeuralODE", learned: "Table", held_out: "Table | None") -> None:
+def check_ended(model: Any, out: Path) -> None:
+    """Say how to go on with a fit that was interrupted.
+
+    Raises:
+        Interrupted: it was.
+    """
+    if model.stats_["interrupted"]:
+        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {AGAIN}")
+
+
+def report_command() -> str | None:
+    """What was typed, for a report. Without matplotlib None, and a line that says so."""
     if importlib.util.find_spec("matplotlib") is None:
         print('no report: it needs matplotlib: pip install "neurode[report]"', file=sys.stderr)
+        return None
+    return shlex.join(["neurode", *sys.argv[1:]])
+
+
+def draw_held_out(count: int, share: float, seed: int) -> "tuple[np.ndarray, np.ndarray] | None":
+    """Positions of rows to learn from and of rows to hold out, at random; None to hold out none.
+
+    Args:
+        count: of rows.
+        share: of them to hold out.
+        seed: of the draw.
+    """
+    import numpy as np
+
+    held = int(share * count)
+    if held == 0:
+        return None
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
+def _report(out: Path, model: "NeuralODE", learned: "Table", held_out: "Table | None") -> None:
+    command = report_command()
+    if command is None:
         return
     from neurode.cli.dynamics_page import write_report
 
-    command = shlex.join(["neurode", *sys.argv[1:]])
     print(f"report: {write_report(out, model, learned, held_out, command=command).resolve()}")
 
 

@@ -1,23 +1,30 @@
 """`neurode fit density`: the density of a table's rows."""
 
-import importlib.util
-import json
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neurode.cli import options
-from neurode.cli.errors import Interrupted, Mistake, interruptible
-from neurode.cli.fit import CONFIG, OURS, Data, LearningRate, Out, Steps, WeightDecay, open_folder
+from neurode.cli.errors import Mistake, interruptible
+from neurode.cli.fit import (
+    AGAIN,
+    Data,
+    HoldOut,
+    LearningRate,
+    Out,
+    Steps,
+    WeightDecay,
+    check_ended,
+    describe_run,
+    draw_held_out,
+    open_folder,
+    report_command,
+)
 
 if TYPE_CHECKING:
     from neurode.data import Rows
     from neurode.estimators import ContinuousFlow
-
-_AGAIN = "the same command goes on from the last checkpoint"
 
 Given = Annotated[
     str | None,
@@ -43,10 +50,6 @@ Kind = Annotated[
     typer.Option("--network", metavar="NAME", help="planar, concatsquash or mlp."),
 ]
 Tails = Annotated[bool, typer.Option("--heavy-tails", help="Start from Student's t, not a normal.")]
-HoldOut = Annotated[
-    float,
-    typer.Option("--hold-out", metavar="SHARE", min=0.0, max=0.9, help="Rows to be judged by."),
-]
 Hidden = Annotated[
     str | None, typer.Option("--hidden", metavar="N,…", help="Widths of the network, such as 64.")
 ]
@@ -105,7 +108,7 @@ def density(
     learned, held_out = split_rows(table, hold_out, seed)
     open_folder(out, described, resume)
     model = make_flow_estimator(settings, progress=not quiet)
-    with interruptible(f"{out} holds what was saved; {_AGAIN}"):
+    with interruptible(f"{out} holds what was saved; {AGAIN}"):
         model.fit(
             learned.select(names),
             context=learned.select(given) if given else None,
@@ -113,9 +116,8 @@ def density(
             run=out,
             resume=resume,
         )
-    if model.stats_["interrupted"]:
-        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {_AGAIN}")
-    _keep(out, described)
+    check_ended(model, out)
+    describe_run(out, described)
     print(model.summary_text())
     if held_out is not None:
         given_rows = held_out.select(given) if given else None
@@ -146,17 +148,12 @@ def split_rows(table: "Rows", share: float, seed: int) -> "tuple[Rows, Rows | No
         share: of the rows to hold out.
         seed: of the draw.
     """
-    import numpy as np
-
     from neurode.data import Rows
 
-    n = len(table.values)
-    count = int(share * n)
-    if count == 0:
+    drawn = draw_held_out(len(table.values), share, seed)
+    if drawn is None:
         return table, None
-    order = np.random.default_rng(seed).permutation(n)
-    parts = np.sort(order[count:]), np.sort(order[:count])
-    learned, held_out = (Rows(table.values[rows], table.names, table.source) for rows in parts)
+    learned, held_out = (Rows(table.values[rows], table.names, table.source) for rows in drawn)
     return learned, held_out
 
 
@@ -195,14 +192,6 @@ def _read(
     return table, names
 
 
-def _keep(out: Path, described: dict[str, Any]) -> None:
-    from neurode.store import write_bytes
-
-    config = json.loads((out / CONFIG).read_text(encoding="utf-8"))
-    text = json.dumps(config | {OURS: described}, indent=2)
-    write_bytes(out / CONFIG, (text + "\n").encode())
-
-
 def _report(
     out: Path,
     model: "ContinuousFlow",
@@ -211,12 +200,11 @@ def _report(
     names: list[str],
     context: list[str],
 ) -> None:
-    if importlib.util.find_spec("matplotlib") is None:
-        print('no report: it needs matplotlib: pip install "neurode[report]"', file=sys.stderr)
+    command = report_command()
+    if command is None:
         return
     from neurode.cli.density_page import write_density_report
 
-    command = shlex.join(["neurode", *sys.argv[1:]])
     page = write_density_report(
         out, model, learned, held_out, names=names, context=context, command=command
     )

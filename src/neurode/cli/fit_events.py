@@ -1,7 +1,5 @@
 """`neurode fit events`: when things happen, as an intensity."""
 
-import importlib.util
-import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -10,14 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurode.cli import options
-from neurode.cli.errors import Interrupted, Mistake, interruptible
-from neurode.cli.fit import Data, LearningRate, Out, Steps, describe_run, open_folder
+from neurode.cli.errors import Mistake, interruptible
+from neurode.cli.fit import (
+    AGAIN,
+    Data,
+    LearningRate,
+    Out,
+    Steps,
+    check_ended,
+    describe_run,
+    open_folder,
+    report_command,
+)
 
 if TYPE_CHECKING:
     from neurode.data import Events
     from neurode.estimators import PoissonProcess
-
-_AGAIN = "the same command goes on from the last checkpoint"
 
 Column = Annotated[
     str | None,
@@ -98,10 +104,9 @@ def events(
     }
     open_folder(out, described, resume)
     model = _make(settings, progress=not quiet)
-    with interruptible(f"{out} holds what was saved; {_AGAIN}"):
+    with interruptible(f"{out} holds what was saved; {AGAIN}"):
         model.fit(found, run=out, resume=resume)
-    if model.stats_["interrupted"]:
-        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {_AGAIN}")
+    check_ended(model, out)
     describe_run(out, described)
     if window is None:
         print(
@@ -154,8 +159,7 @@ def _report(out: Path, model: "PoissonProcess", found: "Events") -> None:
     from neurode.cli.events_page import write_events_report, write_intensity
 
     print(f"intensity: {write_intensity(out / 'intensity.csv', model)}")
-    if importlib.util.find_spec("matplotlib") is None:
-        print('no report: it needs matplotlib: pip install "neurode[report]"', file=sys.stderr)
+    command = report_command()
+    if command is None:
         return
-    command = shlex.join(["neurode", *sys.argv[1:]])
     print(f"report: {write_events_report(out, model, found, command=command).resolve()}")

@@ -1,30 +1,30 @@
 """`neurode fit classifier` and `neurode fit regressor`: a column of a table from the others."""
 
-import importlib.util
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neurode.cli import options
-from neurode.cli.errors import Interrupted, Mistake, interruptible
+from neurode.cli.errors import Mistake, interruptible
 from neurode.cli.fit import (
+    AGAIN,
     Data,
     Hidden,
+    HoldOut,
     LearningRate,
     Out,
     Steps,
     WeightDecay,
+    check_ended,
     describe_run,
+    draw_held_out,
     open_folder,
+    report_command,
 )
 
 if TYPE_CHECKING:
     from neurode.data import LabelledRows
-
-_AGAIN = "the same command goes on from the last checkpoint"
 
 Target = Annotated[str, typer.Option("--target", metavar="COLUMN", help="Column to be learned.")]
 Columns = Annotated[
@@ -32,10 +32,6 @@ Columns = Annotated[
     typer.Option(
         "--columns", metavar="A,B,…", help="Columns to learn from. All others if left out."
     ),
-]
-HoldOut = Annotated[
-    float,
-    typer.Option("--hold-out", metavar="SHARE", min=0.0, max=0.9, help="Rows to be judged by."),
 ]
 Augment = Annotated[
     int | None,
@@ -128,14 +124,11 @@ def split_labelled(
         share: of the rows to hold out.
         seed: of the draw.
     """
-    import numpy as np
-
-    n = len(table.values)
-    count = int(share * n)
-    if count == 0:
+    drawn = draw_held_out(len(table.values), share, seed)
+    if drawn is None:
         return table, None
-    order = np.random.default_rng(seed).permutation(n)
-    return table.select(np.sort(order[count:])), table.select(np.sort(order[:count]))
+    learned, held_out = drawn
+    return table.select(learned), table.select(held_out)
 
 
 def _gather(hidden, augment, tolerance, steps, learning_rate, weight_decay, seed) -> dict[str, Any]:
@@ -179,10 +172,9 @@ def _fit(
     given = {name: value for name, value in settings.items() if value is not None}
     make: Any = ODENetClassifier if is_classifier else ODENetRegressor
     model = make(progress=not quiet, **given)
-    with interruptible(f"{out} holds what was saved; {_AGAIN}"):
+    with interruptible(f"{out} holds what was saved; {AGAIN}"):
         model.fit(learned.values, learned.target, names=table.names, run=out, resume=resume)
-    if model.stats_["interrupted"]:
-        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {_AGAIN}")
+    check_ended(model, out)
     describe_run(out, described)
     print(model.summary_text())
     dial = None
@@ -208,11 +200,10 @@ def _leave_out_unseen(model: Any, held_out: "LabelledRows") -> "LabelledRows":
 
 
 def _report(out: Path, model: Any, held_out: Any, dial: Any, target: str) -> None:
-    if importlib.util.find_spec("matplotlib") is None:
-        print('no report: it needs matplotlib: pip install "neurode[report]"', file=sys.stderr)
+    command = report_command()
+    if command is None:
         return
     from neurode.cli.supervised_page import write_supervised_report
 
-    command = shlex.join(["neurode", *sys.argv[1:]])
     page = write_supervised_report(out, model, held_out, dial, target=target, command=command)
     print(f"report: {page.resolve()}")

@@ -1,15 +1,12 @@
 """`neurode fit series`: a latent ODE for irregular, partly observed series."""
 
-import importlib.util
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neurode.cli import fit, options
-from neurode.cli.errors import Interrupted, Mistake, interruptible
+from neurode.cli.errors import Mistake, interruptible
 
 if TYPE_CHECKING:
     from neurode.data import Table
@@ -41,7 +38,6 @@ MaxLength = Annotated[
 Batch = Annotated[
     int | None, typer.Option("--batch-size", metavar="N", min=1, help="Stretches per update.")
 ]
-_AGAIN = "the same command goes on from the last checkpoint"
 _SETTINGS = (
     "latent",
     "encoder",
@@ -124,7 +120,7 @@ def series(
     }
     fit.open_folder(out, described, resume)
     model = make_latent(settings, progress=not quiet)
-    with interruptible(f"{out} holds what was saved; {_AGAIN}"):
+    with interruptible(f"{out} holds what was saved; {fit.AGAIN}"):
         model.fit(learned, id=id, time=time, run=out, resume=resume)
     _finish(out, described, model, learned, held_out)
 
@@ -170,15 +166,13 @@ def _finish(
     learned: "Table",
     held_out: "Table | None",
 ) -> None:
-    if model.stats_["interrupted"]:
-        raise Interrupted(f"saved in {out} at step {model.stats_['steps']}; {_AGAIN}")
+    fit.check_ended(model, out)
     fit.describe_run(out, described)
     print(model.summary_text())
     print(f"model: {model.save(out)}")
-    if importlib.util.find_spec("matplotlib") is None:
-        print('no report: it needs matplotlib: pip install "neurode[report]"', file=sys.stderr)
+    command = fit.report_command()
+    if command is None:
         return
     from neurode.cli.series_page import write_report
 
-    command = shlex.join(["neurode", *sys.argv[1:]])
     print(f"report: {write_report(out, model, learned, held_out, command=command).resolve()}")
