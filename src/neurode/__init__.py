@@ -12,7 +12,6 @@ from .core.solution import Solution, Stats
 from .core.status import SolveError, Status
 from .gradients import Backsolve, Checkpointed, Direct, Forward, Interpolated, Reversible
 from .ivp import solve
-from .jumps import JumpSolution, Schedule, solve_with_jumps
 from .solvers import (
     BDF,
     RK4,
@@ -61,6 +60,7 @@ if TYPE_CHECKING:
         PoissonProcess,
         load,
     )
+    from .jumps import JumpSolution, Schedule, solve_with_jumps
 
 __version__ = "0.1.0"
 
@@ -69,13 +69,16 @@ _ON_FIRST_USE = {
     "ContinuousFlow": "estimators",
     "DensitySampler": "estimators",
     "Diagnosis": "diagnosis",
+    "JumpSolution": "jumps",
     "LatentODE": "estimators",
     "NeuralODE": "estimators",
     "ODENetClassifier": "estimators",
     "ODENetRegressor": "estimators",
     "PoissonProcess": "estimators",
+    "Schedule": "jumps",
     "diagnose": "diagnosis",
     "load": "estimators",
+    "solve_with_jumps": "jumps",
 }
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import lineax as lx
 from jax import lax
 
 from ..core.types import Scalar
@@ -267,6 +266,8 @@ class MatrixFree(Jacobian):
         return bicgstab(operator, b, tol=self.rtol, maxiter=self.max_steps)[0]
 
     def _gmres(self, operator: Operator, b: jax.Array) -> jax.Array:
+        import lineax as lx  # for this method alone
+
         size = jnp.sqrt(jnp.mean(b**2))
         is_zero = size == 0
         # Of unit size, since lineax holds each component's residual against the tolerance.
