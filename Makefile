@@ -37,7 +37,7 @@ docs: .venv/.installed-docs ## the documentation, into site/
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict && echo "open site/index.html"
 
 bench: .venv-bench/.installed-bench ## neurode against its peers, in an environment of its own
-	@.venv-bench/bin/python benchmarks/run.py $(ARGS)
+	@.venv-bench/bin/python -m benchmarks.run $(ARGS)
 
 clean: ## remove environments, caches and built documentation; never your runs
 	rm -rf .venv .venv-bench .cache .hypothesis .pytest_cache .ruff_cache build dist site

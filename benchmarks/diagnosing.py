@@ -1,6 +1,6 @@
 """What `neurode.diagnose` says of some forty problems, each of which has one thing wrong, or none.
 
-    python benchmarks/diagnosing.py [NAME ...]
+    python -m benchmarks.diagnosing [NAME ...]
 
 Prints OK where the finding that is wanted is there (or none, of a harmless problem), else BAD with
 the whole diagnosis. About ten minutes of one core for all.

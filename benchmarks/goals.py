@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rows import Row
+from benchmarks.rows import Row
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The tables of docs/guides/choose-a-gradient.md: every gradient strategy, measured.
 
-    python benchmarks/gradients.py [--page docs/guides/choose-a-gradient.md]
+    python -m benchmarks.gradients [--page docs/guides/choose-a-gradient.md]
 
 Float64. An error is that of the gradient of the last state (weighted), with respect to the initial
 state and the parameters, relative to a gradient by Dopri8 at a tolerance of 1e-12; memory is the

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rows import Entry, Row
+
+from benchmarks.rows import Entry, Row
 
 MOST_ROUNDS = 500
 BLOCK = 5e-3  # seconds

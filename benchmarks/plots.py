@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from rows import OURS, Entry, Row
+from benchmarks.rows import OURS, Entry, Row
 
 COLORS = {OURS: "#0b6e4f", "diffrax": "#c8553d", "scipy": "#3d5a80", "torchdiffeq": "#e09f3e"}
 OTHER = "#888888"

@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from measure import Contestant
+
+from benchmarks.measure import Contestant
 
 
 def flat(tree: Any) -> np.ndarray:

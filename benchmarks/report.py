@@ -1,6 +1,6 @@
 """Results on disk: `results.json`, and from it alone RESULTS.md and the plots.
 
-python benchmarks/report.py [FOLDER]      # write RESULTS.md and plots/ again from results.json
+python -m benchmarks.report [FOLDER]      # write RESULTS.md and plots/ again from results.json
 """
 
 import importlib.metadata
@@ -13,13 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
 
-import goals
-import plots
-import tables
-from cases.catalogue import CASES
-from rows import Row
+from benchmarks import goals, plots, tables
+from benchmarks.cases.catalogue import CASES
+from benchmarks.rows import Row
 
 PACKAGES = ("neurode", "jax", "jaxlib", "diffrax", "scipy", "torch", "torchdiffeq", "torchode")
 QUIET = 0.95

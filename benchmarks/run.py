@@ -1,6 +1,6 @@
 """Measure neurode against its peers and write RESULTS.md, results.json and plots/ beside this file.
 
-    python benchmarks/run.py [--case a b ...] [--budget SECONDS] [--update]
+    python -m benchmarks.run [--case a b ...] [--budget SECONDS] [--update]
 
 All cases at the full budget make the report. A part of them, or another budget, is a trial: it goes
 to `out/`, unless `--update` puts the cases that were run into the report in place of the old ones.
@@ -15,13 +15,10 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
 
-import goals
-from cases.catalogue import CASES
-from rows import Row
-
-import report
+from benchmarks import goals, report
+from benchmarks.cases.catalogue import CASES
+from benchmarks.rows import Row
 
 FULL_BUDGET = 1.5
 
@@ -54,9 +51,9 @@ def measure(letter: str, budget: float) -> report.CaseResult:
     for threads in case.threads:
         print(f"--- ({letter}) {case.module}, {threads} thread{'s' * (threads > 1)}", flush=True)
         with tempfile.NamedTemporaryFile("r", suffix=".jsonl") as file:
-            command = [sys.executable, str(HERE / "worker.py"), letter, "--threads", str(threads)]
+            command = [sys.executable, "-m", "benchmarks.worker", letter, "--threads", str(threads)]
             command += ["--budget", str(budget * case.weight), "--out", file.name]
-            code = subprocess.run(command).returncode
+            code = subprocess.run(command, cwd=HERE.parent).returncode
             result.rows += [Row.from_json(json.loads(line)) for line in file]
         if code:
             result.problems.append(f"stopped with exit code {code} at {threads} threads")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rows import OURS, Entry, Row
+from benchmarks.rows import OURS, Entry, Row
 
 
 def duration(value: float | None) -> str:

@@ -1,6 +1,6 @@
 """The pictures of docs/guides/choose-a-solver.md: error against cost, and the drift of an energy.
 
-    python benchmarks/work_precision.py [stiff] [nonstiff] [energy]
+    python -m benchmarks.work_precision [stiff] [nonstiff] [energy]
 
 One thread, float64. Writes docs/images/work-precision-stiff.png, work-precision-nonstiff.png and
 energy-drift.png, and prints the numbers behind them. Times are kept in .cache/work_precision.
@@ -21,11 +21,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import stiff
 from matplotlib.figure import Figure
 from scipy.integrate import ode, solve_ivp
 
 import neurode as nd
+from benchmarks import stiff
 from neurode.report import style
 
 CACHE = Path(__file__).parent.parent / ".cache" / "work_precision"

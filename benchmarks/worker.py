@@ -1,6 +1,6 @@
 """Measure one case, in a process of its own with its own number of threads.
 
-    python benchmarks/worker.py CASE --threads N --budget SECONDS --out ROWS.jsonl
+    python -m benchmarks.worker CASE --threads N --budget SECONDS --out ROWS.jsonl
 
 `run.py` starts one for each case, so that a case that crashes takes no other with it. Rows are
 printed, and appended to the file, as they are measured.
@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import ctypes
 import os
-import sys
 from pathlib import Path
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -52,12 +51,12 @@ def main() -> None:
     options = parser.parse_args()
     hold_to(options.threads)
     keep_memory()
-    sys.path.insert(0, str(Path(__file__).parent))
     import json
 
     import jax
-    from cases.catalogue import CASES
-    from tables import line
+
+    from benchmarks.cases.catalogue import CASES
+    from benchmarks.tables import line
 
     # Every call is waited for; handing it to another thread first would only add to its time.
     jax.config.update("jax_cpu_enable_async_dispatch", False)

@@ -25,7 +25,7 @@ class Case:
 
     def load(self) -> ModuleType:
         """The module; importing it imports JAX."""
-        return importlib.import_module(f"cases.{self.module}")
+        return importlib.import_module(f"benchmarks.cases.{self.module}")
 
 
 CASES = {

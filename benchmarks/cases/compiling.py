@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-import peers
-import programs
-from measure import quartiles, seconds
-from plots import Ratios
-from rows import OURS, Entry, Row
-from workloads import MLPProblem, mlp
+
+from benchmarks import peers, programs
+from benchmarks.measure import quartiles, seconds
+from benchmarks.plots import Ratios
+from benchmarks.rows import OURS, Entry, Row
+from benchmarks.workloads import MLPProblem, mlp
 
 TITLE = "Compile time"
 PROBLEM = MLPProblem(20, 2, 50)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-import peers
-import programs
-from measure import Contestant, disagreement, race
-from plots import Ratios
-from rows import OURS, Row
+
+from benchmarks import peers, programs
+from benchmarks.measure import Contestant, disagreement, race
+from benchmarks.plots import Ratios
+from benchmarks.rows import OURS, Row
 
 TITLE = "Convolutional ODE block"
 BATCH, SIZE, CHANNELS = 128, 7, 64

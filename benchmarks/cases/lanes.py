@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-import peers
-import programs
-from measure import race
-from plots import Ratios
-from rows import OURS, Entry, Row
-from workloads import LANE_PROBLEMS, LaneProblem
+
+from benchmarks import peers, programs
+from benchmarks.measure import race
+from benchmarks.plots import Ratios
+from benchmarks.rows import OURS, Entry, Row
+from benchmarks.workloads import LANE_PROBLEMS, LaneProblem
 
 TITLE = "Lanes"
 TOLERANCE = 1e-5

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
-import peers
-import programs
-from measure import disagreement
-from plots import Lines
-from rows import OURS, Entry, Row
-from workloads import MLPProblem, mlp
+
+from benchmarks import peers, programs
+from benchmarks.measure import disagreement
+from benchmarks.plots import Lines
+from benchmarks.rows import OURS, Entry, Row
+from benchmarks.workloads import MLPProblem, mlp
 
 TITLE = "Memory of a gradient"
 STEPS = (64, 256, 1024, 4096)

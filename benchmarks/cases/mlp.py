@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-import peers
-import programs
-from measure import race
-from plots import Ratios
-from rows import OURS, Row
-from workloads import MLP_PROBLEMS, MLPProblem, mlp
+
+from benchmarks import peers, programs
+from benchmarks.measure import race
+from benchmarks.plots import Ratios
+from benchmarks.rows import OURS, Row
+from benchmarks.workloads import MLP_PROBLEMS, MLPProblem, mlp
 
 TITLE = "One system"
 TOLERANCE = 1e-5

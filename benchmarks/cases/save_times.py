@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-import peers
-import programs
-from measure import disagreement, in_turn, quartiles, seconds
-from plots import Lines
-from rows import OURS, Entry, Row
-from workloads import MLPProblem, mlp
+
+from benchmarks import peers, programs
+from benchmarks.measure import disagreement, in_turn, quartiles, seconds
+from benchmarks.plots import Lines
+from benchmarks.rows import OURS, Entry, Row
+from benchmarks.workloads import MLPProblem, mlp
 
 TITLE = "Save times"
 TOLERANCE = 1e-5

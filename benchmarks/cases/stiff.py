@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import jax
 import numpy as np
-import peers
-import stiff
-from measure import Contestant, race
-from plots import Ratios
-from rows import OURS, Entry, Row
+
+from benchmarks import peers, stiff
+from benchmarks.measure import Contestant, race
+from benchmarks.plots import Ratios
+from benchmarks.rows import OURS, Entry, Row
 
 TITLE = "Stiff problems"
 TOLERANCES = (1e-4, 1e-6)

@@ -4,10 +4,11 @@ import importlib
 from collections.abc import Iterator
 
 import numpy as np
-import peers
-from measure import Contestant, race
-from plots import Ratios
-from rows import OURS, Row
+
+from benchmarks import peers
+from benchmarks.measure import Contestant, race
+from benchmarks.plots import Ratios
+from benchmarks.rows import OURS, Row
 
 TITLE = "Training iterations"
 EXAMPLES = ("ode_demo", "latent_ode", "cnf")
@@ -24,7 +25,7 @@ losses are compared after the first update."""
 def rows(budget: float) -> Iterator[Row]:
     """One row for each example."""
     for name in EXAMPLES:
-        example = importlib.import_module(f"examples.{name}")
+        example = importlib.import_module(f"benchmarks.examples.{name}")
         weights, batches = example.weights(), example.batches(BATCHES)
         contestants = [contestant(OURS, example.in_neurode(weights, batches))]
         absent = []

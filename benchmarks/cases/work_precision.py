@@ -7,10 +7,11 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-import peers
-from measure import Contestant, race
-from plots import Lines
-from rows import OURS, Row
+
+from benchmarks import peers
+from benchmarks.measure import Contestant, race
+from benchmarks.plots import Lines
+from benchmarks.rows import OURS, Row
 
 TITLE = "Work and precision"
 TOLERANCES = tuple(10.0**-k for k in range(3, 11))

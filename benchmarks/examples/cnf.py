@@ -8,7 +8,7 @@ closed form, as in its field.
 
 import numpy as np
 
-from examples import Iteration, linear
+from benchmarks.examples import Iteration, linear
 
 NAME = "cnf"
 TOLERANCE = 1e-5
@@ -47,7 +47,7 @@ def in_neurode(weights: dict, batches: list) -> Iteration:
     import optax
 
     import neurode as nd
-    from examples.training import with_optax
+    from benchmarks.examples.training import with_optax
     from neurode.nn import PlanarField
 
     like = PlanarField(DIM, WIDTH, hyper=(HIDDEN, HIDDEN), key=jax.random.key(0))
@@ -76,10 +76,10 @@ def in_neurode(weights: dict, batches: list) -> Iteration:
 def in_torchdiffeq(weights: dict, batches: list) -> Iteration:
     """As the example does it: the trace by `autograd`, backpropagation through the solver."""
     import torch
-    from peers.torchdiffeq import solve
     from torch import nn
 
-    from examples.training import with_torch
+    from benchmarks.examples.training import with_torch
+    from benchmarks.peers.torchdiffeq import solve
 
     class Field(nn.Module):
         def __init__(self, w):

@@ -8,7 +8,7 @@ noise of 0.3; Adam, all windows at once.
 
 import numpy as np
 
-from examples import Iteration, linear
+from benchmarks.examples import Iteration, linear
 
 NAME = "latent_ode"
 RTOL, ATOL = 1e-7, 1e-9
@@ -64,7 +64,7 @@ def in_neurode(weights: dict, batches: list) -> Iteration:
     import optax
 
     import neurode as nd
-    from examples.training import with_optax
+    from benchmarks.examples.training import with_optax
 
     def apply(layer, x):
         return x @ layer["w"] + layer["b"]
@@ -95,11 +95,11 @@ def in_neurode(weights: dict, batches: list) -> Iteration:
 def in_torchdiffeq(weights: dict, batches: list) -> Iteration:
     """As the example does it: backpropagation through the solver."""
     import torch
-    from peers.torchdiffeq import solve
     from torch import nn
     from torch.nn import functional
 
-    from examples.training import with_torch
+    from benchmarks.examples.training import with_torch
+    from benchmarks.peers.torchdiffeq import solve
 
     def apply(layer, x):
         return torch.addmm(layer["b"], x, layer["w"])

@@ -6,7 +6,7 @@ runs at torchdiffeq's default tolerances.
 
 import numpy as np
 
-from examples import Iteration
+from benchmarks.examples import Iteration
 
 NAME = "ode_demo"
 RTOL, ATOL = 1e-7, 1e-9
@@ -52,7 +52,7 @@ def in_neurode(weights: dict, batches: list) -> Iteration:
     import optax
 
     import neurode as nd
-    from examples.training import with_optax
+    from benchmarks.examples.training import with_optax
 
     def field(t, y, w):
         return jnp.tanh(y**3 @ w["w1"] + w["b1"]) @ w["w2"] + w["b2"]
@@ -71,10 +71,10 @@ def in_neurode(weights: dict, batches: list) -> Iteration:
 def in_torchdiffeq(weights: dict, batches: list) -> Iteration:
     """As the example does it: backpropagation through the solver."""
     import torch
-    from peers.torchdiffeq import solve
     from torch import nn
 
-    from examples.training import with_torch
+    from benchmarks.examples.training import with_torch
+    from benchmarks.peers.torchdiffeq import solve
 
     class Field(nn.Module):
         def __init__(self, w):

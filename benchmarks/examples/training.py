@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from examples import Iteration
+from benchmarks.examples import Iteration
 
 
 def with_optax(

@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from rows import Entry
+from benchmarks.rows import Entry
 
 NEEDS = {
     "neurode": ("neurode",),
@@ -27,7 +27,7 @@ def find(name: str) -> ModuleType | None:
                 print(f"{name}: not measured, {error}; `make bench` installs it", flush=True)
             _said.add(name)
             return None
-    return importlib.import_module(f"peers.{name}")
+    return importlib.import_module(f"benchmarks.peers.{name}")
 
 
 def not_installed(name: str) -> Entry:

@@ -8,7 +8,8 @@ lanes, 200 save times: about a quarter of the eager time) does not change the co
 import numpy as np
 import torch
 import torchode
-from measure import Contestant
+
+from benchmarks.measure import Contestant
 
 
 class VanDerPol(torch.nn.Module):

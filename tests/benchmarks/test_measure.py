@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from measure import Contestant, difference, in_turn, race
+from benchmarks.measure import Contestant, difference, in_turn, race
 
 
 def contestant(by: str, value: float, wait: float = 0.0) -> Contestant:

@@ -1,11 +1,8 @@
 """What was not measured is said, and never looks as if it had been."""
 
-import goals
-import peers
-import tables
-from rows import Entry, Row
+from benchmarks.rows import Entry, Row
 
-import report
+from benchmarks import goals, peers, report, tables
 
 
 def row(**ratios: float) -> Row:

@@ -1,0 +1,1 @@
+"""neurode against its peers: `make bench`."""
