@@ -105,11 +105,17 @@ def _run(*operands: Any, jaxpr: jex.Jaxpr, call: _Call) -> list:
 
 
 def _jvp(primals, tangents, *, jaxpr, call):
-    def instantiate(primal, tangent):
-        return ad.instantiate_zeros(tangent) if isinstance(tangent, ad.Zero) else tangent
+    # What is not differentiated stays out of it, so that a `custom_vjp` inside can see that.
+    active = [not isinstance(t, ad.Zero) for t in tangents]
 
-    tangents = [instantiate(p, t) for p, t in zip(primals, tangents, strict=True)]
-    return jax.jvp(lambda *xs: _run(*xs, jaxpr=jaxpr, call=call), tuple(primals), tuple(tangents))
+    def run(*xs):
+        given = iter(xs)
+        operands = [next(given) if a else p for p, a in zip(primals, active, strict=True)]
+        return _run(*operands, jaxpr=jaxpr, call=call)
+
+    chosen = [(p, t) for p, t, a in zip(primals, tangents, active, strict=True) if a]
+    primals_in, tangents_in = zip(*chosen, strict=True)
+    return jax.jvp(run, primals_in, tangents_in)
 
 
 def _batch(axis_data, operands, dims, *, jaxpr, call: _Call):
