@@ -20,8 +20,6 @@ import jax.numpy as jnp
 from jax.extend import core as jex
 from jax.interpreters import ad, batching, mlir
 
-from .lanes import varying_axes
-
 
 @dataclass(frozen=True)
 class Lanes:
@@ -125,8 +123,7 @@ def _batch(axis_data, operands, dims, *, jaxpr, call: _Call):
     new = [d is not None for d in dims]
     size = axis_data.size
     flat = [x if d is None else jnp.moveaxis(x, d, 0) for x, d in zip(operands, dims, strict=True)]
-    # Over a mesh every device keeps to the loop of one system, vmapped.
-    if any(new[:count]) or varying_axes(operands) or not _can_merge(call, new[count:]):
+    if any(new[:count]) or not _can_merge(call, new[count:]):
         run = lambda *xs: _run(*xs, jaxpr=jaxpr, call=call)  # noqa: E731
         axes = tuple(0 if b else None for b in new)
         outs = jax.vmap(run, axes, axis_size=size, spmd_axis_name=axis_data.spmd_name)(*flat)

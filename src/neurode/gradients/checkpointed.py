@@ -16,6 +16,7 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
 from ..core.lane_calls import Lanes, lane_call
+from ..core.lanes import varying_axes
 from ..core.one_way import forward_only
 from ..core.trees import is_differentiable, tree_map, zero_cotangent
 from ..loops.bounded import counted_loop
@@ -69,8 +70,11 @@ class Checkpointed(GradientStrategy):
 
 
 def _call(function: Any, settings: Settings, static: Any, *operands: Any) -> Any:
-    """function(lanes, settings, static, *operands), which is told of lanes where it suits."""
-    if settings.dense or not settings.solver.suits_lanes:
+    """function(lanes, settings, static, *operands), which is told of lanes where it suits.
+
+    Over a mesh every device keeps to the loop of one system, vmapped.
+    """
+    if settings.dense or not settings.solver.suits_lanes or varying_axes(operands):
         return function(None, settings, static, *operands)
     return lane_call(function, (settings, static), *operands, copies=function is not _run)
 
