@@ -58,7 +58,7 @@ def in_neurode(weights: dict, batches: list) -> Iteration:
 
     def field(t, state, planar):
         dz, divergence = planar.with_divergence(t, state[0])
-        return dz, -divergence
+        return dz / WIDTH, -divergence / WIDTH  # torchdiffeq's example has the mean over units
 
     def loss(w, batch):
         start = (batch["points"], jnp.zeros(POINTS))
