@@ -47,6 +47,7 @@ QUICK = {
 }
 TOLERANCES = tuple(10.0**-k for k in range(2, 9))
 _STRENGTH = 10.0  # of the last layer, so that untrained fields move their points far
+_PLANAR_STRENGTH = 3.0  # a sum of many units needs less
 _MAX_STEPS = 4096
 _LARGEST = 3  # sizes from which a growth is read
 _SECONDS = 0.05  # of repeats per size, at least
@@ -134,7 +135,7 @@ def make_fields(config: Config) -> dict[str, tuple[Callable, int]]:
     planar = PlanarField(2, 32, hyper=(32,), key=keys[0])
     network = MLPField(5, (32, 32), time_dependent=True, key=keys[1])
     return {
-        "planar": (_strengthen(planar, _STRENGTH), 2),
+        "planar": (_strengthen(planar, _PLANAR_STRENGTH), 2),
         "MLP": (_strengthen(network, _STRENGTH), 5),
         "Hamiltonian": (Hamiltonian(*halves), 4),
     }
