@@ -47,7 +47,6 @@ QUICK = {
 }
 TOLERANCES = tuple(10.0**-k for k in range(2, 9))
 _STRENGTH = 10.0  # of the last layer, so that untrained fields move their points far
-_PLANAR_STRENGTH = 3.0  # a sum of many units needs less
 _MAX_STEPS = 4096
 _LARGEST = 3  # sizes from which a growth is read
 _SECONDS = 0.05  # of repeats per size, at least
@@ -132,10 +131,10 @@ def make_fields(config: Config) -> dict[str, tuple[Callable, int]]:
     """Untrained fields that move points far, and their dimensions."""
     keys = jax.random.split(jax.random.key(config.seed), 4)
     halves = [_strengthen(MLPField(2, (32,), key=key), _STRENGTH) for key in keys[2:]]
-    planar = PlanarField(2, 32, hyper=(32,), key=keys[0])
+    planar = PlanarField(2, 32, hyper=(32,), average=True, key=keys[0])
     network = MLPField(5, (32, 32), time_dependent=True, key=keys[1])
     return {
-        "planar": (_strengthen(planar, _PLANAR_STRENGTH), 2),
+        "planar": (_strengthen(planar, _STRENGTH), 2),
         "MLP": (_strengthen(network, _STRENGTH), 5),
         "Hamiltonian": (Hamiltonian(*halves), 4),
     }
