@@ -36,9 +36,9 @@ class Config:
     """What decides the result.
 
     The paper leaves the schedule open. The authors' later one (torchdiffeq,
-    examples/odenet_mnist.py: 160 epochs, schedule="steps") is days of work for two cores and all
-    rows; a cosine reaches the same errors in a tenth of the steps. The rest is theirs: momentum,
-    batches, crops, no weight decay.
+    examples/odenet_mnist.py) is schedule="steps" with epochs=160, days of work for two cores and
+    all rows; here it is a cosine over few epochs. The rest is theirs: SGD with momentum, batches,
+    crops, no weight decay.
     """
 
     model: str = ALL  # or one row, a key of `MODELS`
