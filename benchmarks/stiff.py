@@ -150,7 +150,7 @@ PROBLEMS = {
     ),
 }  # fmt: skip
 
-SOLVERS = {"Rodas5P": nd.Rodas5P, "Kvaerno5": nd.Kvaerno5, "BDF": nd.BDF}
+SOLVERS = {"Rodas5P": nd.Rodas5P, "Kvaerno5": nd.Kvaerno5, "Radau": nd.Radau, "BDF": nd.BDF}
 
 
 def reference(problem: StiffProblem) -> np.ndarray:
