@@ -37,7 +37,6 @@ KINDS = {
     "dense": nd.Dense(),
     "banded": nd.Banded(1, 1),
     "bicgstab": nd.MatrixFree(rtol=1e-10),
-    "gmres": nd.MatrixFree(rtol=1e-10, method="gmres"),
 }
 
 
@@ -63,7 +62,7 @@ def rods():
         }
 
 
-@pytest.mark.parametrize("kind", ["banded", "bicgstab", "gmres"])
+@pytest.mark.parametrize("kind", ["banded", "bicgstab"])
 def test_kinds_of_jacobian_solve_the_same_equations(rods, kind):
     assert_allclose(rods[kind][0], rods["dense"][0], rtol=1e-10)
     assert_allclose(rods[kind][1], rods["dense"][1], rtol=1e-8)
@@ -80,6 +79,20 @@ def test_stages_are_predicted_from_the_step_before(x64):
     assert sol.stats.num_jacobians == 1
     # One at the start, twice three in the first step, then three in each.
     assert sol.stats.num_f_evals <= 1 + 6 + 3 * 3
+
+
+def test_goes_on_where_it_left_off(x64):
+    def run(y0, ts, **options):
+        return nd.solve(
+            lambda t, y: -20 * (y - jnp.cos(3 * t)), y0, ts, solver=nd.Radau(), rtol=1e-6,
+            atol=1e-6, **options,
+        )  # fmt: skip
+
+    first = run(0.0, [0.0, 1.0])
+    anew = run(first.ys[-1], [1.0, 2.0])
+    on = run(first.ys[-1], [1.0, 2.0], resume=first.resume)
+    assert on.ys[-1] == pytest.approx(float(anew.ys[-1]), abs=1e-6)
+    assert on.stats.num_f_evals < anew.stats.num_f_evals
 
 
 def test_starts_anew_after_a_jump(x64):

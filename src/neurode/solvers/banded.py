@@ -11,8 +11,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-DENSE_SIZE = 64
+DENSE_SIZE = 32
 """So many rows and columns are inverted as they are."""
+
+
+SMALL = 4
+"""Products of blocks up to this size are sums, which XLA fuses; larger ones, matrix products."""
 
 
 class Level(NamedTuple):
@@ -62,16 +66,21 @@ def factorise_banded(band: jax.Array, lower: int, upper: int) -> BlockTridiagona
     while diagonal.shape[0] * diagonal.shape[1] > DENSE_SIZE and diagonal.shape[0] > 1:
         inverse = _inverse(diagonal[1::2])
         odd = Level(
-            before[0::2], after[0::2], inverse @ before[1::2], inverse @ after[1::2], inverse
+            before[0::2],
+            after[0::2],
+            _times(inverse, before[1::2]),
+            _times(inverse, after[1::2]),
+            inverse,
         )
         # The neighbours of even row i are odd rows number i/2 - 1 and i/2; beyond the ends, zero.
         count = odd.lower.shape[0]
         left = Level(*(_shift(x, count) for x in odd))
         right = Level(*(_fit(x, count) for x in odd))
-        diagonal = diagonal[0::2] - odd.lower @ left.after - odd.upper @ right.before
-        before = -odd.lower @ left.before
-        after = -odd.upper @ right.after
-        levels.append(odd._replace(lower=odd.lower @ left.inverse, upper=odd.upper @ right.inverse))
+        diagonal = diagonal[0::2] - _times(odd.lower, left.after) - _times(odd.upper, right.before)
+        before = -_times(odd.lower, left.before)
+        after = -_times(odd.upper, right.after)
+        lower, upper = _times(odd.lower, left.inverse), _times(odd.upper, right.inverse)
+        levels.append(odd._replace(lower=lower, upper=upper))
     return BlockTridiagonal(tuple(levels), _inverse(_joined(before, diagonal, after)[None])[0])
 
 
@@ -121,7 +130,15 @@ def _inverse(blocks: jax.Array) -> jax.Array:
 
 
 def _apply(matrices: jax.Array, vectors: jax.Array) -> jax.Array:
+    if matrices.shape[-1] <= SMALL:
+        return jnp.sum(matrices * vectors[:, None, :], axis=-1)
     return jnp.einsum("nij,nj->ni", matrices, vectors)
+
+
+def _times(a: jax.Array, b: jax.Array) -> jax.Array:
+    if a.shape[-1] <= SMALL:
+        return jnp.sum(a[:, :, :, None] * b[:, None, :, :], axis=2)
+    return a @ b
 
 
 def _shift(x: jax.Array, count: int) -> jax.Array:
