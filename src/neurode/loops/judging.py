@@ -41,14 +41,10 @@ def judge(
     if not controller.adaptive:
         is_finite = all_finite(step.y)
         decision = controller.decide(jnp.zeros_like(h), carry.h, 1, carry.controller_state)
+        status = jnp.where(is_finite, carry.status, _reason(step))
         verdict = Verdict(jnp.zeros_like(h), 1, step.state, step.retry)
         if solver.error_order is not None:  # it may still choose its order
             verdict = solver.judge(step, norm)
-        goes_on = is_finite
-        if verdict.growth is not None and step.is_unsolved is not None:
-            # The same step again, with a new Jacobian.
-            goes_on = goes_on | (step.is_unsolved & (verdict.growth == 1))
-        status = jnp.where(goes_on, carry.status, _reason(step))
         return Judged(is_finite, decision.next_step, decision.state, status, verdict)
     # 0 * y is NaN where the new state is not finite: no further pass over y is needed.
     spoiled = tuple(add(error, scale(0, step.y)) for error in step.errors)
