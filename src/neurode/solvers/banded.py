@@ -79,8 +79,8 @@ def factorise_banded(band: jax.Array, lower: int, upper: int) -> BlockTridiagona
         diagonal = diagonal[0::2] - _times(odd.lower, left.after) - _times(odd.upper, right.before)
         before = -_times(odd.lower, left.before)
         after = -_times(odd.upper, right.after)
-        lower, upper = _times(odd.lower, left.inverse), _times(odd.upper, right.inverse)
-        levels.append(odd._replace(lower=lower, upper=upper))
+        to_left, to_right = _times(odd.lower, left.inverse), _times(odd.upper, right.inverse)
+        levels.append(odd._replace(lower=to_left, upper=to_right))
     return BlockTridiagonal(tuple(levels), _inverse(_joined(before, diagonal, after)[None])[0])
 
 
