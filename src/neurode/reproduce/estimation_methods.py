@@ -36,10 +36,11 @@ from neurode.reproduce.estimation_problems import (
 )
 
 OPTIONS = SolveOptions(rtol=1e-8, atol=1e-8, max_steps=1024)
-"""At the truth a solve takes at most some 300 steps: a trial that needs three times as many is turned
+"""At the truth a solve takes some 300 steps at most: a trial that needs three times as many is turned
 down, as one that cannot be solved."""
 
-MOST_ITERATIONS = 100
+MOST_ITERATIONS = 60
+MOST_OVER_SEGMENTS = 30  # which only have to lead near
 STARTS = 8  # of a matching, anywhere
 
 
@@ -115,10 +116,10 @@ def run_shooting(
         total, compiling, memory = 0.0, 0.0, 0.0
         if segmented:
             pieces = [cut_series(series, None) for series in data]
-            _, ends, *costs = _shoot(problem, pieces, starts)
+            _, ends, *costs = _shoot(problem, pieces, starts, MOST_OVER_SEGMENTS)
             starts = np.asarray(ends.values)
             total, compiling, memory = costs
-        posed, ends, *costs = _shoot(problem, data, starts)
+        posed, ends, *costs = _shoot(problem, data, starts, MOST_ITERATIONS)
         k, d = len(problem.truth), len(problem.names)
 
         def conclude(lane, end):
@@ -197,7 +198,9 @@ def _space(problem: Problem) -> ParameterSpace:
     return ParameterSpace.around(ones, dict.fromkeys(ones, (0.0, np.inf)))
 
 
-def _shoot(problem: Problem, data: list[SeriesBatch], starts: np.ndarray) -> tuple[Any, ...]:
+def _shoot(
+    problem: Problem, data: list[SeriesBatch], starts: np.ndarray, most: int
+) -> tuple[Any, ...]:
     ones = dict.fromkeys(problem.truth, 1.0)
     bounds = dict.fromkeys(ones, (0.0, np.inf))
     posed, local = [], []
@@ -209,10 +212,8 @@ def _shoot(problem: Problem, data: list[SeriesBatch], starts: np.ndarray) -> tup
     stacked = stack_lanes(posed)
     free = jnp.log(jnp.asarray(np.where(starts > 0, starts, 1.0)))
     axes = (eqx.if_array(0), 0, 0, None)
-    most = jnp.asarray(MOST_ITERATIONS)
-    ends, *costs = _measure(
-        eqx.filter_vmap(search, in_axes=axes), stacked, free, jnp.asarray(np.stack(local)), most
-    )
+    given = stacked, free, jnp.asarray(np.stack(local)), jnp.asarray(most)
+    ends, *costs = _measure(eqx.filter_vmap(search, in_axes=axes), *given)
     return stacked, ends, *costs
 
 
