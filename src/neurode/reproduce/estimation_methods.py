@@ -36,8 +36,8 @@ from neurode.reproduce.estimation_problems import (
 )
 
 OPTIONS = SolveOptions(rtol=1e-8, atol=1e-8, max_steps=1024)
-"""At the truth a solve takes some 300 steps at most: a trial that needs three times as many is turned
-down, as one that cannot be solved."""
+"""At the truth a solve takes some 300 steps at most: a trial that needs three times as many is
+turned down, as one that cannot be solved."""
 
 MOST_ITERATIONS = 60
 MOST_OVER_SEGMENTS = 30  # which only have to lead near
