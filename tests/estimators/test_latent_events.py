@@ -161,6 +161,15 @@ def test_every_form_of_events_is_read_alike():
     assert mean_rate(everywhere) == pytest.approx(1)
 
 
+def test_the_times_themselves_may_be_the_events():
+    _, events, _ = make_data(3, 2)
+    told = [(np.sort(t)[:4], np.sin(np.sort(t)[:4])) for t in events]
+    model = nd.LatentODE(**SMALL, steps=1, events="times", curriculum=0).fit(told)
+    expected = mean_rate(read_eventful(told, None, None, "times")) * model.scaling_.span
+    assert model.model_.rate.scale == pytest.approx(expected)
+    assert (model.expected_count((4, 5), **FEW) > 0).all()
+
+
 PAIRS = [([0.0, 1.0, 2.0], [1.0, 2.0, 3.0])] * 2
 
 
