@@ -161,19 +161,14 @@ def forecast_latent(
     Returns:
         [n, 200, 2].
     """
-    ts, ys = task.ts[rows], task.ys[rows]
-    return task.values(_follow(model, *map(jnp.float32, (ts, ys, task.spirals.ts)), key))  # pyright: ignore[reportCallIssue]
+    crops = see_all(task.ts[rows], task.ys[rows])
+    return task.values(_follow(model, crops, jnp.float32(task.spirals.ts), key))
 
 
 @eqx.filter_jit
 def _follow(
-    model: LatentModel,
-    ts: Float[Array, "n k"],
-    ys: Float[Array, "n k 2"],
-    times: Float[Array, " T"],
-    key: Array | None,
+    model: LatentModel, crops: Crops, times: Float[Array, " T"], key: Array | None
 ) -> Float[Array, "n T 2"]:
-    crops = see_all(ts, ys)
     mean, scale = model.encode(crops)
     if key is not None:
         mean = mean + scale * jax.random.normal(key, mean.shape)
@@ -182,12 +177,12 @@ def _follow(
 
 def encode_all(model: LatentModel, task: Task) -> np.ndarray:
     """Mean state of every spiral at the time of its first observation, [n, l]."""
-    return np.asarray(_encode(model, jnp.float32(task.ts), jnp.float32(task.ys))[0], np.float64)
+    return np.asarray(_encode(model, see_all(task.ts, task.ys))[0], np.float64)
 
 
 @eqx.filter_jit
-def _encode(model, ts, ys):
-    return model.encode(see_all(ts, ys))
+def _encode(model, crops):
+    return model.encode(crops)
 
 
 def follow_all(model: LatentModel, task: Task, times: np.ndarray) -> np.ndarray:
@@ -205,10 +200,18 @@ def follow_decoded(
     return model.decoder(follow_states(model, initial, starts, times))
 
 
-def see_all(ts: Float[Array, "n k"], ys: Float[Array, "n k 2"]) -> Crops:
-    """Series whose every observation is seen, and whose state is that of the first."""
-    mask = jnp.ones(ys.shape, bool)
-    return Crops(ts, ys, mask, mask, jnp.zeros(len(ts), int), jnp.ones(()))
+def see_all(ts: np.ndarray, ys: np.ndarray) -> Crops:
+    """Series whose every observation is seen, and whose state is that of the first.
+
+    Padded to a whole window, so that one program serves every number of observations.
+    """
+    n, count = ts.shape
+    padding = (0, WINDOW - count)
+    ts = np.pad(ts, ((0, 0), padding), mode="edge")
+    ys = np.pad(ys, ((0, 0), padding, (0, 0)))
+    mask = jnp.asarray(np.broadcast_to(np.arange(WINDOW)[:, None] < count, ys.shape))
+    first = jnp.zeros(n, jnp.int32)
+    return Crops(jnp.float32(ts), jnp.float32(ys), mask, mask, first, jnp.ones(()))
 
 
 def follow_states(
