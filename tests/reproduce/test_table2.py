@@ -24,7 +24,7 @@ def test_the_windows_of_the_script_may_end_with_the_curve():
     config = Config(series=400, trained=300).read("the script's starts")
     task = make_task(config, 0, 30)
     begins, clean = task.spirals.begins, task.spirals.clean
-    assert 100 <= begins.min()
+    assert begins.min() >= 100
     assert 800 < begins[:300].max() <= 899
     assert begins[300:].max() <= 800
     assert np.isnan(clean[:300, WINDOW:]).all()
