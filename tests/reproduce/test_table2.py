@@ -5,19 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from neurode.reproduce import ExperimentError, check_experiment, run_experiment
+from neurode.reproduce import ExperimentError, check_experiment
+from neurode.reproduce.spiral_training import make_model
+from neurode.reproduce.spiral_weights import WEIGHTS, list_trainings, save_models
 from neurode.reproduce.spirals import WINDOW, Config, make_task
-
-TINY = {
-    "series": 12,
-    "trained": 8,
-    "steps": 2,
-    "rnn_steps": 2,
-    "batch_size": 4,
-    "variant_runs": 0,
-    "runs": 1,
-    "counts": (30,),
-}
+from neurode.reproduce.table2_spirals import evaluate
 
 
 def test_the_windows_of_the_script_may_end_with_the_curve():
@@ -35,14 +27,23 @@ def test_the_windows_of_the_script_may_end_with_the_curve():
 
 
 def test_the_weights_give_what_was_recorded(tmp_path):
-    found = run_experiment("table2", run=tmp_path / "run", results=tmp_path, progress=False, **TINY)
-    assert not found.complete
-    assert all(np.isfinite(row.ours) for row in found.rows if row.ours is not None)
-    lines = check_experiment("table2", results=tmp_path)
-    assert "Latent ODE 30/100, rmse_clean" in lines
-    file = tmp_path / "table2" / "metrics.json"
-    metrics = json.loads(file.read_text())
-    metrics["rows"][0]["ours"] *= 1.1
-    file.write_text(json.dumps(metrics))
-    with pytest.raises(ExperimentError, match="no longer give what was recorded: RNN 30/100"):
+    """Untrained ones do as well."""
+    config = Config(series=12, trained=8, runs=1, variant_runs=0, counts=(30,))
+    models = {one.name: make_model(config, one.kind, one.seed) for one in list_trainings(config)}
+    folder = tmp_path / "table2"
+    folder.mkdir()
+    save_models(folder / WEIGHTS, config, models)
+    rows = [
+        {"row": row, "metric": metric, "ours": value.ours}
+        for (row, metric), value in evaluate(config, models).items()
+    ]
+    assert np.isfinite([row["ours"] for row in rows]).all()
+    (folder / "metrics.json").write_text(json.dumps({"rows": rows}))
+    assert "Latent ODE 30/100, rmse_clean" in check_experiment("table2", results=tmp_path)
+    rows[0]["ours"] *= 1.1
+    (folder / "metrics.json").write_text(json.dumps({"rows": rows}))
+    with pytest.raises(ExperimentError, match="no longer give what was recorded: Latent ODE 30"):
+        check_experiment("table2", results=tmp_path)
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(ExperimentError, match="holds no metrics.json with weights"):
         check_experiment("table2", results=tmp_path)

@@ -162,17 +162,20 @@ def forecast_latent(
         [n, 200, 2].
     """
     crops = see_all(task.ts[rows], task.ys[rows])
-    return task.values(_follow(model, crops, jnp.float32(task.spirals.ts), key))
+    mean, scale = _encode(model, crops)
+    if key is not None:
+        mean = mean + scale * jax.random.normal(key, mean.shape)
+    return task.values(_follow(model, mean, crops.starts, jnp.float32(task.spirals.ts)))
 
 
 @eqx.filter_jit
 def _follow(
-    model: LatentModel, crops: Crops, times: Float[Array, " T"], key: Array | None
+    model: LatentModel,
+    initial: Float[Array, "n l"],
+    starts: Float[Array, " n"],
+    times: Float[Array, " T"],
 ) -> Float[Array, "n T 2"]:
-    mean, scale = model.encode(crops)
-    if key is not None:
-        mean = mean + scale * jax.random.normal(key, mean.shape)
-    return model.decoder(follow_states(model, mean, crops.starts, times))
+    return model.decoder(follow_states(model, initial, starts, times))
 
 
 def encode_all(model: LatentModel, task: Task) -> np.ndarray:
@@ -191,13 +194,11 @@ def follow_all(model: LatentModel, task: Task, times: np.ndarray) -> np.ndarray:
     return np.asarray(eqx.filter_jit(follow_states)(model, initial, starts, jnp.float32(times)))
 
 
-@eqx.filter_jit
 def follow_decoded(
     model: LatentModel, initial: Float[Array, "n l"], times: Float[Array, " T"]
 ) -> Float[Array, "n T 2"]:
     """What is observed, in scaled units, along paths that begin with the window."""
-    starts = jnp.zeros(len(initial), initial.dtype)
-    return model.decoder(follow_states(model, initial, starts, times))
+    return _follow(model, initial, jnp.zeros(len(initial), initial.dtype), times)
 
 
 def see_all(ts: np.ndarray, ys: np.ndarray) -> Crops:
