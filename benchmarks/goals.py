@@ -36,6 +36,8 @@ GOALS = {
     "stiff, scipy": Goal("stiff problems: / SciPy's Radau and BDF", 1.0),
     "stiff, diffrax": Goal("stiff problems: / diffrax's Kvaerno5", 1.0),
     "training": Goal("training iteration of torchdiffeq's examples: / torchdiffeq", 0.05, 0.02),
+    "epoch, adjoint": Goal("an epoch of the ODE-Net, adjoint: / torchdiffeq", 1.0, 0.7),
+    "epoch, exact": Goal("the same, exact gradient: / torchdiffeq's backpropagation", 1.2, 0.8),
     "gradient error": Goal("error of the gradient: neurode's / diffrax's", 1.0),
     "floor, forward": Goal("forward / NFE evaluations of f, where f takes 2 µs or more", 1.3),
     "floor, gradient": Goal("exact gradient / NFE evaluations of f, and of f with its vjp", 2.0),

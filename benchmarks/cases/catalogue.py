@@ -38,4 +38,5 @@ CASES = {
     "g": Case("training"),
     "h": Case("compiling"),
     "i": Case("stiff"),
+    "j": Case("epoch", threads=(1, 2), weight=20.0),
 }

@@ -36,6 +36,22 @@ def tensor(array: Any) -> torch.Tensor:
     return torch.tensor(np.asarray(array))
 
 
+def conv(layer: Any) -> nn.Conv2d:
+    """A convolution with the weights of neurode's `Conv`."""
+    kernel = np.transpose(np.asarray(layer.kernel), (3, 2, 0, 1))  # [h, w, in, out] -> torch's
+    out, into, size = kernel.shape[:3]
+    made = nn.Conv2d(into, out, size, stride=layer.stride, padding=layer.padding)
+    made.weight.data, made.bias.data = tensor(np.ascontiguousarray(kernel)), tensor(layer.bias)
+    return made
+
+
+def group_norm(layer: Any) -> nn.GroupNorm:
+    """A normalisation with the weights of neurode's `GroupNorm`."""
+    made = nn.GroupNorm(layer.groups, len(layer.scale), eps=layer.epsilon)
+    made.weight.data, made.bias.data = tensor(layer.scale), tensor(layer.shift)
+    return made
+
+
 class ConcatConv(nn.Module):
     """A 3 x 3 convolution of [t, x] with the weights of neurode's `ConcatConv`."""
 
@@ -62,12 +78,7 @@ class ConvField(nn.Module):
 
     def __init__(self, field: Any):
         super().__init__()
-        self.norms = nn.ModuleList(
-            nn.GroupNorm(norm.groups, len(norm.scale), eps=norm.epsilon)
-            for norm in (field.norm1, field.norm2, field.norm3)
-        )
-        for norm, source in zip(self.norms, (field.norm1, field.norm2, field.norm3), strict=True):
-            norm.weight.data, norm.bias.data = tensor(source.scale), tensor(source.shift)
+        self.norms = nn.ModuleList(map(group_norm, (field.norm1, field.norm2, field.norm3)))
         self.convs = nn.ModuleList([ConcatConv(field.conv1), ConcatConv(field.conv2)])
         self.evals = 0
 
@@ -82,3 +93,28 @@ class ConvField(nn.Module):
         norms = [[norm.weight.grad.numpy(), norm.bias.grad.numpy()] for norm in self.norms]
         convs = [conv.slopes() for conv in self.convs]
         return [*norms[0], *convs[0], *norms[1], *convs[1], *norms[2]]
+
+
+class ODENet(nn.Module):
+    """neurode's `ODENet` with its weights and "conv" downsampling; images [n, h, w]."""
+
+    def __init__(self, net: Any, *, tolerance: float, gradient: str):
+        super().__init__()
+        layers = [conv(net.stem.first)]
+        for norm, strided in zip(net.stem.norms, net.stem.convs, strict=True):
+            layers += [group_norm(norm), nn.ReLU(), conv(strided)]
+        self.stem, self.field = nn.Sequential(*layers), ConvField(net.block.field)
+        head = nn.Linear(*reversed(net.head.weight.shape))
+        head.weight.data, head.bias.data = tensor(net.head.weight), tensor(net.head.bias)
+        pool = (nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Sequential(group_norm(net.norm), *pool, head)
+        self.tolerance, self.gradient = tolerance, gradient
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """The logits, and the evaluations of the field."""
+        self.field.evals = 0
+        states = solve(
+            self.field, self.stem(images[:, None]), torch.tensor([0.0, 1.0]),
+            rtol=self.tolerance, atol=self.tolerance, gradient=self.gradient,
+        )  # fmt: skip
+        return self.head(states[1]), self.field.evals

@@ -12,10 +12,11 @@ import pytest
 
 import neurode as nd
 from neurode.data import MNIST
+from neurode.models.baselines import ResNet
 from neurode.reproduce import check_experiment, run_experiment, table1_mnist, table1_models
 from neurode.reproduce.experiment import Checked, ExperimentError
 from neurode.reproduce.table1_measures import measure_costs
-from neurode.reproduce.table1_mnist import Config, CroppedDigits, evaluate, make_optimizer
+from neurode.reproduce.table1_mnist import Config, CroppedDigits, evaluate, hold_out, make_optimizer
 from neurode.reproduce.table1_outcomes import read_outcomes
 from neurode.training import ConfigMismatch
 
@@ -109,7 +110,7 @@ def test_rows_and_seeds_are_put_together(finished, monkeypatch):
     assert ours["parameters"] == 100 * 300 + 300 + 300 * 10 + 10
     assert ours["train_memory_mb"] > 4e-6 * ours["parameters"]
     assert ours["latency_ms_1"] > 0
-    assert "share_inside_f" not in ours
+    assert not {"share_inside_f", "memory_growth_kb"} & set(ours)
     assert not read_outcomes(Config(**OPTIONS | {"test_images": 6}), folder / "run")
     assert set(read_outcomes(Config(**OPTIONS), folder / "run")) == {"MLP", "ODE-Net"}
 
@@ -177,6 +178,26 @@ def test_lesser_results_do_not_replace_complete_ones(finished, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_a_schedule_is_tried_on_images_held_out_of_training(tmp_path):
+    digits = make_digits()
+    split = hold_out(digits, 10)
+    np.testing.assert_array_equal(split.test_images, digits.train_images[20:])
+    np.testing.assert_array_equal(split.train_labels, digits.train_labels[:20])
+    with pytest.raises(ExperimentError, match="leaves none of the 30 images"):
+        hold_out(digits, 30)
+    outcome = start(tmp_path, model="mlp", validation_images=10)
+    assert outcome.results == tmp_path / "run/results"  # a trial is no result
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_one_more_block_takes_is_measured():
+    net = ResNet(blocks=2, channels=2, downsampling="none", key=jax.random.key(0))
+    costs = measure_costs(net, np.ones((2, 4, 4), np.float32), np.array([0, 1]))
+    weights = sum(x.size for x in jax.tree.leaves(eqx.filter(net.blocks[1], eqx.is_array)))
+    assert costs["memory_growth_kb"] >= 4e-3 * weights  # their gradient, at least
+    assert costs["memory_growth_kb"] < 1e3 * costs["train_memory_mb"]
+
+
 def test_batches_are_cropped_digits():
     digits = make_digits()
     config = Config(batch_size=8, train_images=20, padding=2)
@@ -199,7 +220,7 @@ def test_batches_are_cropped_digits():
 
 
 def test_rate_falls_to_a_tenth_at_every_milestone():
-    config = Config(epochs=16, batch_size=64, momentum=0.0)
+    config = Config(schedule="steps", epochs=16, batch_size=64, momentum=0.0)
     optimizer = make_optimizer(config, steps_per_epoch=10)
     state = optimizer.init(jnp.zeros(()))
 

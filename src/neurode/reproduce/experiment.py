@@ -43,6 +43,7 @@ class Findings(NamedTuple):
         seconds: of the runs, those before a resume included.
         notes: lines below the table.
         files: further results: file name -> where it lies in the run folder, such as weights.
+        is_trial: not the experiment as it is stated: the results stay in the run folder.
     """
 
     values: Mapping[tuple[str, str], Value]
@@ -53,6 +54,7 @@ class Findings(NamedTuple):
     seconds: float
     notes: tuple[str, ...] = ()
     files: Mapping[str, Path] = {}
+    is_trial: bool = False
 
 
 class Checked(NamedTuple):

@@ -128,8 +128,8 @@ def run_experiment(
     """Run an experiment, or go on with it, and write its results.
 
     The results (metrics.json, figure*.png, command.txt) are written to the run folder, and from
-    there to `results`/NAME; but a quick version, or one that is not complete where a complete one
-    lies, stays in the run folder only.
+    there to `results`/NAME; but a quick version, a trial, or one that is not complete where a
+    complete one lies, stays in the run folder only.
 
     Args:
         name: a key of `EXPERIMENTS`.
@@ -169,7 +169,8 @@ def run_experiment(
         metrics = _describe(name, command or _typed(), config, found, rows)
         pictures = _encode(found)
         write_results(target, metrics, metrics["command"], pictures)
-        if not quick and (found.complete or not is_complete(public)):
+        is_private = quick or found.is_trial
+        if not is_private and (found.complete or not is_complete(public)):
             target = write_results(public, metrics, metrics["command"], pictures)
     table = format_table(rows, found.notes)
     return Outcome(table, rows, folder, target, found.complete, found.interrupted)

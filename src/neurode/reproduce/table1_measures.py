@@ -3,6 +3,7 @@
 The paper's columns are asymptotic only; these are measured.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurode.models import ODENet, odenet
+from neurode.models.baselines import ResNet
 
+_FEWER = 16  # times less room for steps, to see what more room costs
 _REPEATS = 5  # of which the fastest counts: other processes only ever add
 _CALLS = 10  # evaluations of the field in one timed program
 
@@ -28,17 +31,22 @@ def measure_costs(model: Any, images: np.ndarray, labels: np.ndarray) -> dict[st
 
     Returns:
         "train_memory_mb" (compiled temporaries and outputs of the gradient of a batch),
-        "latency_ms_1", "latency_ms_128" (one image, and the whole batch), and for an ODE
-        "share_inside_f".
+        "latency_ms_1", "latency_ms_128" (one image, and the whole batch), for all but the MLPs
+        "memory_growth_kb" (what one more evaluation of f, or residual block, adds to that memory),
+        and for an ODE "share_inside_f".
     """
     batch = jnp.asarray(images), jnp.asarray(labels)
     gradient = _differentiate.lower(model, batch).compile()
-    memory = gradient.compiled.memory_analysis()  # pyright: ignore[reportAttributeAccessIssue]
+    memory = _count_bytes(gradient)
     costs = {
-        "train_memory_mb": (memory.temp_size_in_bytes + memory.output_size_in_bytes) / 1e6,
+        "train_memory_mb": memory / 1e6,
         "latency_ms_1": 1e3 * time_best(lambda: _apply(model, batch[0][:1])),
         "latency_ms_128": 1e3 * time_best(lambda: _apply(model, batch[0])),
     }
+    if isinstance(model, ODENet | ResNet):
+        shorter, evaluations = _shorten(model)
+        fewer = _count_bytes(_differentiate.lower(shorter, batch).compile())
+        costs["memory_growth_kb"] = (memory - fewer) / evaluations / 1e3
     if isinstance(model, ODENet):
         costs["share_inside_f"] = _share_inside(model, batch, gradient)
     return costs
@@ -53,6 +61,27 @@ def time_best(run: Callable[[], Any]) -> float:
         jax.block_until_ready(run())
         took.append(time.perf_counter() - began)
     return min(took)
+
+
+def _count_bytes(compiled: Any) -> int:
+    """Temporaries and outputs of a compiled program."""
+    memory = compiled.compiled.memory_analysis()
+    return memory.temp_size_in_bytes + memory.output_size_in_bytes
+
+
+def _shorten(model: ODENet | ResNet) -> tuple[ODENet | ResNet, int]:
+    """The same network with room for fewer evaluations of f, or with one residual block less.
+
+    Returns:
+        The network, and how many evaluations fewer, or one.
+    """
+    if isinstance(model, ResNet):
+        return eqx.tree_at(lambda net: net.blocks, model, model.blocks[:-1]), 1
+    block = model.block
+    fewer = max(1, block.max_steps // _FEWER)
+    shorter = dataclasses.replace(block, max_steps=fewer)
+    evaluations = (block.max_steps - fewer) * block.solver.evaluations.step
+    return eqx.tree_at(lambda net: net.block, model, shorter), evaluations
 
 
 def _share_inside(model: ODENet, batch: Any, gradient: Any) -> float:

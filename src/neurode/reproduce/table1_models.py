@@ -10,7 +10,7 @@ from neurode.models import ODENet
 from neurode.models.baselines import PixelMLP, ResNet
 from neurode.solvers import RK4, Adams, Dopri5
 from neurode.solvers.solver import Solver
-from neurode.stepping import ConstantSteps, PIController
+from neurode.stepping import ConstantSteps, IController
 from neurode.stepping.controller import StepController
 
 PIXELS = 28
@@ -55,6 +55,9 @@ MODELS: dict[str, Row] = {
 def make_model(config: Any, model: str, key: Array, *, pixels: int = PIXELS) -> Any:
     """An untrained network of a row.
 
+    The step size is torchdiffeq's rule, `IController`: at these loose tolerances PI control takes
+    a fifth more evaluations (26 against 32 of dopri5, untrained).
+
     Args:
         config: channels, downsampling, tolerance and budget.
         model: a key of `MODELS`.
@@ -69,7 +72,7 @@ def make_model(config: Any, model: str, key: Array, *, pixels: int = PIXELS) -> 
         return ResNet(blocks=row.blocks, **common)
     return ODENet(
         solver=Dopri5() if row.solver is None else row.solver,
-        stepsize=PIController() if row.stepsize is None else row.stepsize,
+        stepsize=IController() if row.stepsize is None else row.stepsize,
         rtol=config.tolerance,
         atol=config.tolerance,
         gradient=row.gradient,

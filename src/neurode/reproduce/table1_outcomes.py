@@ -119,6 +119,7 @@ def collect(config: Any, folder: Path) -> Findings:
         interrupted=False,
         seeds=tuple(sorted({o["config"]["seed"] for o in every})),
         seconds=sum(o["seconds"] for o in every),
+        is_trial=config.validation_images > 0,
         notes=(
             f"images per second in training: {speed} ({config.epochs} epochs)",
             *([f"not run yet: {', '.join(missing)}"] if missing else []),
