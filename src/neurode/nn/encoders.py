@@ -1,5 +1,7 @@
 """Recognition networks: from an irregular series to a Gaussian over its state at one time."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -83,7 +85,7 @@ class Encoder(eqx.Module):
 
         if self.field is None:
             cell = self.cell
-            hidden = read_backwards(cell.combine, cell.recurrent, projected, seen.T)
+            hidden: Any = read_backwards(cell.combine, cell.recurrent, projected, seen.T)
         else:
             hidden = self._read_waiting(self.field, projected, seen.T, gaps.T)
         mean, log_scale = jnp.split(apply_linear(self.head, hidden), 2, axis=-1)
