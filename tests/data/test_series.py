@@ -188,3 +188,10 @@ def test_refusals_name_the_series_by_its_id():
     frame = pd.DataFrame({"w": ["A", "A", "B", "B"], "t": [0, 1, 0, 1], "x": [1, 2, None, None]})
     with pytest.raises(DataError, match="series 'B' has no observed value"):
         SeriesBatch.from_frame(frame, "t", id="w")
+
+
+def test_series_that_cannot_be_held_are_refused(monkeypatch):
+    monkeypatch.setattr("neurode.data.series._memory", lambda: 10_000)
+    pairs = [(np.arange(3.0), np.zeros(3)), (np.arange(200.0), np.zeros(200))]
+    with pytest.raises(DataError, match="series 1 has 200 rows; padded to as many, the 2 series"):
+        SeriesBatch.from_list(pairs)

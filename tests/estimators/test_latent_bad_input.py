@@ -81,6 +81,12 @@ def test_bad_times(name, fitted):
         fitted.forecast(times)
 
 
+@pytest.mark.parametrize("times", [[-1.0, 0.0], [1.0, 0.5], [np.nan]])
+def test_new_series_begin_at_0(times, fitted):
+    with pytest.raises(DataError, match="times must increase from at least 0"):
+        fitted.sample(2, times)
+
+
 def test_unknown_ids_and_other_variables(fitted):
     with pytest.raises(DataError, match="no series 'q'; there are 'a', 'b'"):
         fitted.forecast([5.0], ids=["a", "q"])

@@ -1,5 +1,6 @@
 """Irregular, ragged, partly observed trajectories as the padded arrays of a compiled solve."""
 
+import os
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -232,6 +233,7 @@ def _pad(
     width = longest if pad_to is None else pad_to
     if width < longest:
         raise DataError(f"pad_to={pad_to} is less than {longest}, the longest series")
+    _check_room([len(times) for times, _ in pairs], width, d, labels)
     ts = np.zeros((len(pairs), width))
     ys = np.full((len(pairs), width, d), np.nan)
     for i, (times, values) in enumerate(pairs):
@@ -244,6 +246,28 @@ def _pad(
         jnp.asarray([len(times) for times, _ in pairs], jnp.int32),
         names,
     )
+
+
+def _check_room(lengths: list[int], width: int, d: int, labels: Sequence[str] | None) -> None:
+    """Refuse what cannot be held: one very long series among many is as long as all of them."""
+    needed, there = 17 * d * len(lengths) * width, _memory()
+    if there is None or needed < there / 2:
+        return
+    i = int(np.argmax(lengths))
+    label = f"series {i}" if labels is None else f"series {quote(labels[i])}"
+    raise DataError(
+        f"{label} has {lengths[i]:,} rows; padded to as many, the {len(lengths):,} series take "
+        f"{needed / 2**30:.1f} GiB of the {there / 2**30:.1f} GiB of memory: cut long series into "
+        "several shorter ones"
+    )
+
+
+def _memory() -> int | None:
+    """Bytes of memory of this machine; None where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _check_times(times: np.ndarray, dtype, label: str, least: int) -> None:

@@ -99,7 +99,7 @@ def cut_crops(
     """
     series = collection.series
     lengths = np.asarray(series.lengths)[owners]
-    places = begins[:, None] + np.arange(_bucket(rows + more))
+    places = begins[:, None] + np.arange(bucket(rows + more))
     watched = (places < lengths[:, None]) & (np.arange(places.shape[1]) < rows + more)
     inside = watched & (np.arange(places.shape[1]) < rows)
     last = np.minimum(lengths, begins + rows + more)[:, None] - 1
@@ -170,7 +170,7 @@ def follow(
     Raises:
         SolveError: a path cannot be followed.
     """
-    width = _bucket(1 + max(len(row) for row in elapsed))
+    width = bucket(1 + max(len(row) for row in elapsed))
     ts = np.zeros((len(elapsed), width))
     for i, row in enumerate(elapsed):
         ts[i, 1 : len(row) + 1] = row / fitted.scaling.span
@@ -214,8 +214,8 @@ def _read_rates(counted: CountedField, states: Array) -> Array:
 def _follow_lanes(fitted, initial, ts, begin: int, label: Any) -> list[np.ndarray]:
     chosen = slice(begin, begin + _MOST_LANES)
     initial, ts = initial[chosen], ts[chosen]
-    n, count, dtype = len(ts), _bucket(len(ts)), jnp.result_type(float)
-    padded = [jnp.asarray(_pad_rows(x, count), dtype) for x in (initial, ts)]
+    n, count, dtype = len(ts), bucket(len(ts)), jnp.result_type(float)
+    padded = [jnp.asarray(pad_rows(x, count), dtype) for x in (initial, ts)]
     field = hoist(fitted.model.field, (padded[1][0, 0], padded[0][0]))
     outputs, status = _solve(field, fitted.model.decoder, *padded, fitted.options)  # pyright: ignore[reportCallIssue]
     status, outputs = np.asarray(status)[:n], np.asarray(outputs, np.float64)[:n]
@@ -283,7 +283,7 @@ def score_crops(
         Both bounds in the model's units, and the count of observed numbers and events, [m] each.
     """
     n, width = crops.ts.shape
-    size = max(1, min(_bucket(n), _MOST_STATES // (samples * width)))
+    size = max(1, min(bucket(n), _MOST_STATES // (samples * width)))
     bounds = []
     for begin in range(0, n, size):
         part = _select(crops, slice(begin, begin + size))
@@ -308,16 +308,16 @@ def _select(crops: Crops, rows: slice) -> Crops:
 
 def _pad_crops(crops: Crops, count: int | None = None) -> Crops:
     """Filled up to `count` stretches, or a power of two, so that other numbers compile nothing."""
-    count = _bucket(len(crops.ts)) if count is None else count
-    return jax.tree.map(lambda x: _pad_rows(x, count) if np.ndim(x) else x, crops)
+    count = bucket(len(crops.ts)) if count is None else count
+    return jax.tree.map(lambda x: pad_rows(x, count) if np.ndim(x) else x, crops)
 
 
-def _pad_rows(x: Any, count: int) -> np.ndarray:
+def pad_rows(x: Any, count: int) -> np.ndarray:
     """The first axis filled up to `count` with copies of the first row."""
     x = np.asarray(x)
     return np.concatenate([x, np.repeat(x[:1], count - len(x), axis=0)])
 
 
-def _bucket(count: int) -> int:
+def bucket(count: int) -> int:
     """The next power of two: other numbers of rows find the same program."""
     return 1 << max(count - 1, 0).bit_length()

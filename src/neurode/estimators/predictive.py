@@ -1,10 +1,12 @@
 """Forecasts with their uncertainty, and the forms in which estimates are handed back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
@@ -15,13 +17,16 @@ from neurode.estimators.collections import Collection, spell_time
 from neurode.estimators.latent_states import (
     FittedLatent,
     Posterior,
+    bucket,
     draw_states,
     follow,
     follow_rates,
+    pad_rows,
 )
 from neurode.models import GaussianEmission
 
 _NOISE_DRAWS = 200  # of observations behind an interval, at least
+_MOST_NUMBERS = 1 << 22  # of them held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,25 +190,49 @@ def predict(
         [row for row in elapsed for _ in range(samples)],
         lambda i: label(i // samples),
     )
+    found: list[Any] = [None] * len(rows)
+    width = (_NOISE_DRAWS + samples) * outputs[0].shape[-1]
+    for chosen in _group(rows, _MOST_NUMBERS // width):
+        paths = np.stack([np.stack(outputs[i * samples : (i + 1) * samples]) for i in chosen])
+        summary = _summarise(fitted, paths.astype(np.float32), level, for_noise)
+        for place, each in zip(chosen, zip(*summary, strict=True), strict=True):
+            found[place] = each
+    return tuple(list(values) for values in zip(*found, strict=True))  # pyright: ignore[reportReturnType]
+
+
+def _group(rows: list[np.ndarray], most: int) -> Iterator[np.ndarray]:
+    """Numbers of rows that are equally long, so many at a time that they have `most` entries."""
+    lengths = np.array([len(row) for row in rows])
+    for length in np.unique(lengths):
+        chosen = np.flatnonzero(lengths == length)
+        size = max(1, most // length)
+        yield from (chosen[i : i + size] for i in range(0, len(chosen), size))
+
+
+def _summarise(
+    fitted: FittedLatent, outputs: np.ndarray, level: float, key: Key[Array, ""]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, interval and samples in the user's units, of decoded paths [n, k, T, d]."""
+    n, samples, *shape = outputs.shape
     emission, scaling = fitted.model.emission, fitted.scaling
+    expected = scaling.values(np.asarray(emission.mean(outputs), np.float64))  # pyright: ignore[reportArgumentType]
     draws = -(-_NOISE_DRAWS // samples)
+    padded = pad_rows(outputs, bucket(n))
+    noisy = np.asarray(_add_noise(emission, padded, key, draws), np.float64)[:n]
+    noisy = scaling.values(noisy).reshape(n, -1, *shape)
+    # The ends of an interval of counts are counts.
+    method = "linear" if isinstance(emission, GaussianEmission) else "inverted_cdf"
     tails = [(1 - level) / 2, (1 + level) / 2]
-    means, lows, highs, paths = [], [], [], []
-    for i in range(len(rows)):
-        out = np.stack(outputs[i * samples : (i + 1) * samples]).astype(np.float32)
-        expected = scaling.values(np.asarray(emission.mean(out), np.float64))  # pyright: ignore[reportArgumentType]
-        # The same noise for every series: none depends on which others there are.
-        noisy = emission.draw(for_noise, np.broadcast_to(out, (draws, *out.shape)))  # pyright: ignore[reportArgumentType]
-        noisy = scaling.values(np.asarray(noisy, np.float64)).reshape(-1, *out.shape[1:])
-        # The ends of an interval of counts are counts.
-        is_smooth = isinstance(emission, GaussianEmission)
-        method = "linear" if is_smooth else "inverted_cdf"
-        low, high = np.quantile(noisy, tails, axis=0, method=method)
-        means.append(expected.mean(axis=0))
-        lows.append(low)
-        highs.append(high)
-        paths.append(expected)
-    return means, lows, highs, paths
+    low, high = np.quantile(noisy, tails, axis=1, method=method)
+    return expected.mean(axis=1), low, high, expected
+
+
+@eqx.filter_jit
+def _add_noise(emission, outputs, key, draws: int) -> Array:
+    """Observations [n, draws, k, T, d]; the same noise for every series: none knows the others."""
+    return jax.vmap(lambda out: emission.draw(key, jnp.broadcast_to(out, (draws, *out.shape))))(
+        outputs
+    )
 
 
 def sample_rates(

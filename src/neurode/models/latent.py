@@ -6,6 +6,7 @@ An encoder turns what was observed into a Gaussian over z(t_0). (Chen et al. 201
 times of events may be observed too, or instead: a Poisson process of rate lambda(z(t)) (5.2).
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -19,6 +20,8 @@ from neurode.models.dynamics import SolveOptions
 from neurode.models.emissions import Emission
 from neurode.models.rates import CountedField, EventRate, event_log_likelihood
 from neurode.nn import MLP, Encoder, MLPField
+
+_FEW_STEPS = 32  # that nearly every joint solve of latent paths makes do with
 
 
 class HappenedEvents(NamedTuple):
@@ -224,14 +227,44 @@ def solve_paths(
     return Paths(states, solution.status, solution.stats.num_f_evals)
 
 
-def _read_off(dense: DenseOutput, times: Float[Array, "n T"]) -> Float[Array, "n T l"]:
-    """The states of a joint system of n rows, each row at its own times."""
+def _read_off(dense: DenseOutput, times: Float[Array, "n T"]) -> Any:
+    """The states of a joint system of n rows, each row at its own times; leaves [n, T, ...]."""
+    room = len(dense.sizes) - 1
+    few = min(room, _FEW_STEPS)
+    if few == room:
+        return _read_steps(room, dense, times)
+    # The work grows with the steps that there may be: nearly always there are few.
+    return jax.lax.cond(
+        dense.num_accepted <= few,
+        partial(_read_steps, few),
+        partial(_read_steps, room),
+        dense,
+        times,
+    )
 
-    def one(starts, coefficients, times):
-        own = eqx.tree_at(lambda d: (d.starts, d.coefficients), dense, (starts, coefficients))
-        return jax.vmap(own)(times)
 
-    return jax.vmap(one, in_axes=(1, 1, 0))(dense.starts, dense.coefficients, times)
+def _read_steps(room: int, dense: DenseOutput, times: Float[Array, "n T"]) -> Any:
+    """The same of the first `room` steps.
+
+    A step's interpolant is taken by a product with rows of a unit matrix: on the way back that is
+    a product again, where an index would scatter, one number after the other.
+    """
+    is_step = jnp.arange(room) < dense.num_accepted
+    elapsed = times[..., None] - dense.steps[:room] - dense.offsets[:room]
+    number = jnp.maximum(jnp.sum((elapsed > 0) & is_step, axis=-1) - 1, 0)
+    chosen = (number[..., None] == jnp.arange(room)).astype(times.dtype)
+
+    def take(x):
+        x = jnp.where(is_step.reshape(-1, *[1] * (x.ndim - 1)), x[:room], 0)
+        return jnp.einsum("nts,sn...->nt...", chosen.astype(x.dtype), x)
+
+    starts, coefficients = jax.tree.map(take, (dense.starts, dense.coefficients))
+    elapsed, sizes = jnp.sum(chosen * elapsed, axis=-1), dense.sizes[number]
+    states = jax.vmap(jax.vmap(dense.evaluate))(starts, coefficients, elapsed, sizes)
+    is_lost = times > dense.steps[-1]  # behind a failure
+    return jax.tree.map(
+        lambda x: jnp.where(is_lost.reshape(*times.shape, *[1] * (x.ndim - 2)), jnp.nan, x), states
+    )
 
 
 class Evidence(NamedTuple):

@@ -1,5 +1,7 @@
 """Recognition networks: from an irregular series to a Gaussian over its state at one time."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from neurode.ivp import solve
 from neurode.nn.mlp import apply_linear
-from neurode.nn.recurrent import CELLS, ElmanCell, GRUCell
+from neurode.nn.recurrent import CELLS, ElmanCell, GRUCell, read_backwards
 from neurode.nn.vector_fields import MLPField
 from neurode.solvers import RK4
 from neurode.stepping import ConstantSteps
@@ -81,29 +83,38 @@ class Encoder(eqx.Module):
         numbers = [jnp.where(mask, ys, 0), mask.astype(ys.dtype), gaps[..., None]]
         projected = self.cell.project(jnp.concatenate(numbers, axis=-1).swapaxes(0, 1))
 
-        def read(h, inputs):
-            projected, seen, gap = inputs
-            new = self.cell(self._wait(h, gap), projected)
-            h = jnp.where(seen[:, None], new, h)
-            return h, h
-
-        start = jnp.zeros((len(ts), self.cell.size), projected.dtype)
-        _, hidden = lax.scan(read, start, (projected, seen.T, gaps.T), reverse=True)
+        if self.field is None:
+            cell = self.cell
+            hidden: Any = read_backwards(cell.combine, cell.recurrent, projected, seen.T)
+        else:
+            hidden = self._read_waiting(self.field, projected, seen.T, gaps.T)
         mean, log_scale = jnp.split(apply_linear(self.head, hidden), 2, axis=-1)
         return mean.swapaxes(0, 1), jnp.exp(log_scale).swapaxes(0, 1)
 
-    def _wait(self, h: Float[Array, "n h"], gap: Float[Array, " n"]) -> Float[Array, "n h"]:
-        """The hidden state after gaps without observation."""
-        if self.field is None:
-            return h
+    def _read_waiting(
+        self,
+        field: MLPField,
+        projected: Float[Array, "T n g"],
+        seen: Bool[Array, "T n"],
+        gaps: Float[Array, "T n"],
+    ) -> Float[Array, "T n h"]:
+        """Hidden states that follow an ODE between observations."""
 
         def move(t, h, gap):
-            return gap[:, None] * self.field(t, h)  # pyright: ignore[reportOptionalCall]
+            return gap[:, None] * field(t, h)
 
         # One step is enough: what the field means is learned together with it.
-        times = jnp.array([0.0, 1.0], h.dtype)
+        times = jnp.array([0.0, 1.0], projected.dtype)
         options = {"solver": RK4(), "stepsize": ConstantSteps(1)}
-        return solve(move, h, times, (gap,), **options).ys[-1]
+
+        def read(h, inputs):
+            projected, seen, gap = inputs
+            waited = solve(move, h, times, (gap,), **options).ys[-1]
+            h = jnp.where(seen[:, None], self.cell(waited, projected), h)
+            return h, h
+
+        start = jnp.zeros((projected.shape[1], self.cell.size), projected.dtype)
+        return lax.scan(read, start, (projected, seen, gaps), reverse=True)[1]
 
 
 def _measure_gaps(ts: Float[Array, "n T"], seen: Bool[Array, "n T"]) -> Float[Array, "n T"]:

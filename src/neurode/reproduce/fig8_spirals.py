@@ -7,6 +7,7 @@ import numpy as np
 
 from neurode.report import Curve, Panel, Points, draw_panels
 from neurode.reproduce.experiment import Findings, Value
+from neurode.reproduce.spiral_weights import obtain_models
 from neurode.reproduce.spirals import (
     WINDOW,
     Config,
@@ -17,7 +18,7 @@ from neurode.reproduce.spirals import (
     make_task,
     rmse,
 )
-from neurode.reproduce.table2_spirals import QUICK, obtain_models
+from neurode.reproduce.table2_spirals import QUICK
 
 __all__ = ["QUICK", "Config", "name_run", "run"]
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from neurode.report import Curve, Panel, draw_panels
 from neurode.reproduce.experiment import Findings, Value
+from neurode.reproduce.spiral_weights import obtain_models
 from neurode.reproduce.spirals import WINDOW, Config, encode_all, follow_decoded, make_task
-from neurode.reproduce.table2_spirals import QUICK, obtain_models
+from neurode.reproduce.table2_spirals import QUICK
 
 __all__ = ["QUICK", "Config", "name_run", "run"]
 

@@ -24,8 +24,8 @@ from neurode.models import Flow, FlowLikelihood, SolveOptions
 from neurode.nn import MLPField, PlanarField
 from neurode.report import Curve, Panel, draw_panels
 from neurode.reproduce.experiment import Findings, Value, check_whole
+from neurode.reproduce.spiral_weights import obtain_models
 from neurode.reproduce.spirals import Config as SpiralConfig
-from neurode.reproduce.table2_spirals import obtain_models
 from neurode.training import fit
 
 __all__ = ["QUICK", "Config", "name_run", "run"]

@@ -1,15 +1,23 @@
 """Table 2: forecasts beyond the window, of two recurrent networks and of the latent ODE."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from neurode.report import Curve, Panel, draw_panels
-from neurode.reproduce.experiment import Findings, Value
+from neurode.reproduce.experiment import Checked, ExperimentError, Findings, Value
+from neurode.reproduce.results import METRICS
+from neurode.reproduce.spiral_training import train
+from neurode.reproduce.spiral_weights import (
+    WEIGHTS,
+    Training,
+    list_trainings,
+    load_models,
+    save_models,
+)
 from neurode.reproduce.spirals import (
     KINDS,
     WINDOW,
@@ -17,19 +25,22 @@ from neurode.reproduce.spirals import (
     Task,
     forecast_latent,
     forecast_rnn,
-    make_model,
     make_task,
     rmse,
-    train,
 )
-from neurode.store import ArchiveMismatch, load, read_metadata, save
 
 __all__ = ["QUICK", "Config", "name_run", "run"]
 
-QUICK = {"runs": 1, "counts": (30,), "steps": 300, "rnn_steps": 300, "series": 250, "trained": 200}
-WEIGHTS = "weights.safetensors"
+QUICK = {
+    "runs": 1,
+    "variant_runs": 0,
+    "counts": (30,),
+    "steps": 300,
+    "rnn_steps": 300,
+    "series": 250,
+    "trained": 200,
+}
 SWEEP = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
-METRICS = ("rmse_clean", "rmse_noisy", "rmse_inside")
 
 
 def name_run(config: Config) -> str:
@@ -52,22 +63,26 @@ def run(
     """
     del data
     models, seconds = {}, 0.0
-    for seed, count, kind in trainings(config):
+    for one in list_trainings(config):
         if progress:
-            print(f"{KINDS[kind]}, {count} observations, seed {seed}", flush=True)
-        here = folder / name_model(kind, count, seed)
-        result = train(config, kind, seed, count, here, resume, progress)
+            words = [KINDS[one.kind], f"{one.count} observations", f"seed {one.seed}", one.reading]
+            print(", ".join(filter(None, words)), flush=True)
+        here = folder / one.name
+        reading = config.read(one.reading)
+        result = train(reading, one.kind, one.seed, one.count, here, resume, progress)
         seconds += result.seconds
         if result.interrupted:
             return Findings({}, {}, False, True, config.seeds, seconds)
-        models[name_model(kind, count, seed)] = result.model
-    holds = {"experiment": "table2", "seeds": list(config.seeds), "counts": list(config.counts)}
-    save(folder / WEIGHTS, models, holds)
-    values, sweeps = evaluate(config, models)
+        models[one.name] = result.model
+    save_models(folder / WEIGHTS, config, models)
+    sweeps = {
+        count: np.array([sweep(config, models, seed, count) for seed in config.seeds])
+        for count in config.counts
+    }
     return Findings(
-        values=values,
+        values=evaluate(config, models),
         figures={"figure": draw_sweeps(sweeps)},
-        complete=config.runs >= 3,
+        complete=config.runs >= 3 and config.variant_runs >= 1,
         interrupted=False,
         seeds=config.seeds,
         seconds=seconds,
@@ -76,169 +91,99 @@ def run(
     )
 
 
-def trainings(config: Config) -> Iterator[tuple[int, int, str]]:
-    """Seed, number of observations and kind of every model, the seeds last to vary."""
-    for seed in config.seeds:
-        for count in config.counts:
-            for kind in KINDS:
-                yield seed, count, kind
-
-
-def name_model(kind: str, count: int, seed: int) -> str:
-    """The name of a training's folder, and of its weights in the file."""
-    return f"{kind}-{count}-seed{seed}"
-
-
-def load_models(file: Path, config: Config, wanted: list[tuple[str, int]]) -> list[Any]:
-    """Read models of the first seed out of Table 2's weights.
+def check(folder: Path, data: Any) -> list[Checked]:
+    """Test the weights that lie with the results once more.
 
     Args:
-        file: weights.safetensors.
-        config: sizes of the models, and the seed.
-        wanted: kind and number of observations of each.
+        folder: results/table2.
+        data: not used.
 
     Raises:
-        ArchiveError: the weights cannot be read, or are those of other models.
+        ExperimentError: there are no results.
+        ArchiveError: the weights are damaged.
     """
-    held = read_metadata(file)
-    if held.get("experiment") != "table2" or config.seed not in held.get("seeds", ()):
-        raise ArchiveMismatch(
-            f"{file} holds no models of Table 2 with seed {config.seed}; run `neurode reproduce "
-            "table2` first, or name the file that it wrote"
-        )
-    stored = replace(config, seed=held["seeds"][0], runs=len(held["seeds"]), counts=held["counts"])
-    like = {
-        name_model(kind, count, seed): make_model(config, kind, seed)
-        for seed, count, kind in trainings(stored)
-    }
-    models = load(file, like)[0]
-    return [models[name_model(kind, count, config.seed)] for kind, count in wanted]
+    del data
+    if not (folder / METRICS).is_file() or not (folder / WEIGHTS).is_file():
+        raise ExperimentError(f"{folder} holds no {METRICS} with {WEIGHTS} to check")
+    now = evaluate(*load_models(folder / WEIGHTS))
+    rows = json.loads((folder / METRICS).read_text(encoding="utf-8"))["rows"]
+    return [
+        Checked(row["row"], row["metric"], row["ours"], now[row["row"], row["metric"]].ours)
+        for row in rows
+        if row["ours"] is not None
+    ]
 
 
-class Obtained(NamedTuple):
-    """Trained models, and where they came from.
-
-    Attributes:
-        models: as asked for.
-        from_table2: whether they are those of Table 2.
-        interrupted: whether a signal stopped their training.
-        seconds: of their training.
-    """
-
-    models: list[Any]
-    from_table2: bool
-    interrupted: bool
-    seconds: float
-
-
-def obtain_models(
-    config: Config,
-    weights: Any,
-    folder: Path,
-    kinds: tuple[str, ...],
-    counts: tuple[int, ...],
-    resume: bool,
-    progress: bool,
-) -> Obtained:
-    """The models of the first seed: those of Table 2 where it has been run, else trained here.
+def evaluate(config: Config, models: dict[str, Any]) -> dict[tuple[str, str], Value]:
+    """Test all models on the spirals they have not seen: (row, metric) -> mean over the seeds.
 
     Args:
         config: the experiment's.
-        weights: the file of Table 2's weights or its folder; None is results/table2.
-        folder: for the training.
-        kinds: keys of `KINDS`.
-        counts: numbers of observations, for each of which every kind is wanted.
-        resume: go on with what the folder holds.
-        progress: show it on standard error.
-
-    Raises:
-        ArchiveError: the weights cannot be read, or are those of another configuration.
-    """
-    wanted = [(kind, count) for count in counts for kind in kinds]
-    place = Path("results/table2") if weights is None else Path(weights)
-    file = place / WEIGHTS if place.suffix != ".safetensors" else place
-    if weights is not None or (config == Config(seed=config.seed) and file.is_file()):
-        return Obtained(load_models(file, config, wanted), True, False, 0.0)
-    models, seconds = [], 0.0
-    for kind, count in wanted:
-        here = folder / name_model(kind, count, config.seed)
-        result = train(config, kind, config.seed, count, here, resume, progress)
-        seconds += result.seconds
-        if result.interrupted:
-            return Obtained([], False, True, seconds)
-        models.append(result.model)
-    return Obtained(models, False, False, seconds)
-
-
-def evaluate(
-    config: Config, models: dict[str, Any]
-) -> tuple[dict[tuple[str, str], Value], dict[int, np.ndarray]]:
-    """Test all models on the spirals they have not seen.
-
-    Returns:
-        (row, metric) -> value; and for each number of observations that latent ODEs were trained
-        with, their errors beyond the window given 10, 20, ..., 100 observations, [seeds, 10].
+        models: by the names of their trainings.
     """
     found: dict[tuple[str, str], list[float]] = {}
-    for seed, count, kind in trainings(config):
-        task = make_task(config, seed, count)
-        model = models[name_model(kind, count, seed)]
-        for (row, metric), error in measure(config, kind, model, task, seed).items():
-            found.setdefault((row.format(f"{count}/{WINDOW}"), metric), []).append(error)
-    values = {
+    for one in list_trainings(config):
+        for place, error in measure(config.read(one.reading), one, models[one.name]).items():
+            found.setdefault(place, []).append(error)
+    return {
         place: Value(float(np.mean(errors)), len(errors), _spread(errors))
         for place, errors in found.items()
     }
-    sweeps = {
-        count: np.array([sweep(config, models, seed, count) for seed in config.seeds])
-        for count in config.counts
-    }
-    return values, sweeps
 
 
-def measure(
-    config: Config, kind: str, model: Any, task: Task, seed: int
-) -> dict[tuple[str, str], float]:
-    """The errors of one model: (row with a place for the number of observations, metric) -> error.
+def measure(config: Config, one: Training, model: Any) -> dict[tuple[str, str], float]:
+    """The errors of one model: (row, metric) -> error.
 
     Args:
-        config: the experiment's.
-        kind: a key of `KINDS`.
-        model: the trained model.
-        task: the spirals of its seed.
-        seed: of sampled initial states.
+        config: in the reading of the training.
+        one: the training.
+        model: what came of it.
     """
-    rows = slice(config.trained, None)
+    task, rows = make_task(config, one.seed, one.count), slice(config.trained, None)
     clean, noisy = task.spirals.clean[rows], task.spirals.noisy[rows]
-    name = f"{KINDS[kind]} {{}}"
+    name = f"{KINDS[one.kind]} {one.count}/{WINDOW}"
     errors = {}
 
     def note(row, beyond):
         errors[row, "rmse_clean"] = rmse(beyond, clean[:, WINDOW:])
         errors[row, "rmse_noisy"] = rmse(beyond, noisy[:, WINDOW:])
 
-    if kind == "latent":
+    if one.kind == "latent":
         path = forecast_latent(model, task, rows)
-        note(name, path[:, WINDOW:])
-        errors[name, "rmse_inside"] = rmse(path[:, :WINDOW], clean[:, :WINDOW])
-        drawn = forecast_latent(model, task, rows, key=jax.random.key(seed))
-        note(f"variant: {name}, sampled z", drawn[:, WINDOW:])
-        # Where the curve beyond the window lies inside no window of the training spirals.
-        points = task.spirals.begins[rows, None] + np.arange(2 * WINDOW)
-        is_new = points >= config.latest + WINDOW
-        for label, chosen in (("seen", ~is_new), ("unseen", is_new)):
-            chosen = chosen & (np.arange(2 * WINDOW) >= WINDOW)
-            errors[f"variant: {name}, {label} part of the curve", "rmse_clean"] = rmse(
-                path[chosen], clean[chosen]
-            )
+        inside, beyond = path[:, :WINDOW], path[:, WINDOW:]
+        inside = rmse(inside, clean[:, :WINDOW])
+    else:
+        steps, beyond = forecast_rnn(model, task, rows)
+        seen = np.take_along_axis(clean, task.observed[rows, 1:, None], axis=1)
+        inside = rmse(steps, seen)
+    if one.reading:
+        note(f"variant: {name}, {one.reading}", beyond)
         return errors
-    steps, beyond = forecast_rnn(model, task, rows)
     note(name, beyond)
-    seen = np.take_along_axis(clean, task.observed[rows, 1:, None], axis=1)
-    errors[name, "rmse_inside"] = rmse(steps, seen)
-    if kind == "rnn-dt":
+    errors[name, "rmse_inside"] = inside
+    if one.kind == "rnn-dt":
         note(f"variant: {name}, point by point", forecast_rnn(model, task, rows, pace="grid")[1])
+    if one.kind == "latent":
+        drawn = forecast_latent(model, task, rows, key=jax.random.key(one.seed))
+        note(f"variant: {name}, sampled z", drawn[:, WINDOW:])
+        for part, error in measure_parts(config, task, rows, beyond).items():
+            errors[f"variant: {name}, {part} part of the curve", "rmse_clean"] = error
     return errors
+
+
+def measure_parts(config: Config, task: Task, rows: slice, beyond: np.ndarray) -> dict[str, float]:
+    """The error where the curve beyond a window lies in another's that was trained on, or in none.
+
+    Args:
+        config: the experiment's.
+        task: the spirals.
+        rows: those that are tested.
+        beyond: forecasts of their points beyond the window, [n, 100, 2].
+    """
+    points = task.spirals.begins[rows, None] + np.arange(WINDOW, 2 * WINDOW)
+    is_new, truth = points >= config.first_unseen, task.spirals.clean[rows, WINDOW:]
+    parts = {"seen": ~is_new, "unseen": is_new}
+    return {name: rmse(beyond[chosen], truth[chosen]) for name, chosen in parts.items()}
 
 
 def sweep(config: Config, models: dict[str, Any], seed: int, count: int) -> list[float]:
@@ -250,7 +195,7 @@ def sweep(config: Config, models: dict[str, Any], seed: int, count: int) -> list
         seed: which spirals and weights.
         count: how many observations it was trained with.
     """
-    model, rows = models[name_model("latent", count, seed)], slice(config.trained, None)
+    model, rows = models[Training("latent", count, seed).name], slice(config.trained, None)
     trained = make_task(config, seed, count)
     errors = []
     for shown in SWEEP:

@@ -1,0 +1,49 @@
+"""Table 2: its readings of the paper, and that its weights can be checked."""
+
+import json
+
+import numpy as np
+import pytest
+
+from neurode.reproduce import ExperimentError, check_experiment
+from neurode.reproduce.spiral_training import make_model
+from neurode.reproduce.spiral_weights import WEIGHTS, list_trainings, save_models
+from neurode.reproduce.spirals import WINDOW, Config, make_task
+from neurode.reproduce.table2_spirals import evaluate
+
+
+def test_the_windows_of_the_script_may_end_with_the_curve():
+    config = Config(series=400, trained=300).read("the script's starts")
+    task = make_task(config, 0, 30)
+    begins, clean = task.spirals.begins, task.spirals.clean
+    assert begins.min() >= 100
+    assert 800 < begins[:300].max() <= 899
+    assert begins[300:].max() <= 800
+    assert np.isnan(clean[:300, WINDOW:]).all()
+    assert np.isfinite(clean[300:]).all()
+    assert np.isfinite(task.ys).all()
+    assert config.first_unseen == 999
+    assert Config().read("noise 0.3").noise == 0.3
+
+
+def test_the_weights_give_what_was_recorded(tmp_path):
+    """Untrained ones do as well."""
+    config = Config(series=12, trained=8, runs=1, variant_runs=0, counts=(30,))
+    models = {one.name: make_model(config, one.kind, one.seed) for one in list_trainings(config)}
+    folder = tmp_path / "table2"
+    folder.mkdir()
+    save_models(folder / WEIGHTS, config, models)
+    rows = [
+        {"row": row, "metric": metric, "ours": value.ours}
+        for (row, metric), value in evaluate(config, models).items()
+    ]
+    assert np.isfinite([row["ours"] for row in rows]).all()
+    (folder / "metrics.json").write_text(json.dumps({"rows": rows}))
+    assert "Latent ODE 30/100, rmse_clean" in check_experiment("table2", results=tmp_path)
+    rows[0]["ours"] *= 1.1
+    (folder / "metrics.json").write_text(json.dumps({"rows": rows}))
+    with pytest.raises(ExperimentError, match="no longer give what was recorded: Latent ODE 30"):
+        check_experiment("table2", results=tmp_path)
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(ExperimentError, match="holds no metrics.json with weights"):
+        check_experiment("table2", results=tmp_path)
