@@ -50,7 +50,8 @@ def in_neurode(weights: dict, batches: list) -> Iteration:
     from benchmarks.examples.training import with_optax
     from neurode.nn import PlanarField
 
-    like = PlanarField(DIM, WIDTH, hyper=(HIDDEN, HIDDEN), key=jax.random.key(0))
+    hyper, key = (HIDDEN, HIDDEN), jax.random.key(0)
+    like = PlanarField(DIM, WIDTH, hyper=hyper, average=True, key=key)
 
     def planar(w):
         made = [x for name in ("h1", "h2", "h3") for x in (w[name]["w"].T, w[name]["b"])]

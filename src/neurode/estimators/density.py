@@ -333,6 +333,7 @@ class ContinuousFlow(Estimator):
             hidden=read_hidden(self.hidden, self.field),
             activation=self.activation,
             base=self.base,
+            average=self._average,
             key=for_field,
         )
         smoothing = smoothing_width(n, d) if self.smoothing is None else float(self.smoothing)
@@ -354,6 +355,7 @@ class ContinuousFlow(Estimator):
         )
 
     _facts = ("round_trip_error_",)  # numbers that a file holds beside the flow
+    _average = False  # whether a planar field has the mean over its units
 
     def _read(self, X: Any) -> np.ndarray:
         x, _ = read_table_rows(X, self.names_)

@@ -133,6 +133,7 @@ def _rebuild_flow(
             hidden=read_hidden(estimator.hidden, kind),
             activation=estimator.activation,
             base=getattr(estimator, "base", "normal"),
+            average=estimator._average,
             key=jax.random.key(0),
         )
 

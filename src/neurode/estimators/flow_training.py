@@ -111,6 +111,7 @@ def make_flow(
     hidden: tuple[int, ...],
     activation: str,
     base: str,
+    average: bool,
     key: Key[Array, ""],
 ) -> Flow:
     """An untrained flow.
@@ -122,6 +123,7 @@ def make_flow(
         hidden: widths of the network.
         activation: of the network.
         base: "normal" or "student".
+        average: of the planar field.
         key: of the weights.
 
     Raises:
@@ -133,7 +135,8 @@ def make_flow(
     else:
         model = Flow(None, Normal())  # pyright: ignore[reportArgumentType]
     if field == "planar":
-        field = PlanarField(size, hidden[0], hyper=(32, 32), context=context, key=key)
+        how = {"hyper": (32, 32), "context": context, "average": average}
+        field = PlanarField(size, hidden[0], **how, key=key)
     elif field == "concatsquash":
         field = ConcatSquashField(size, hidden, activation=activation, context=context, key=key)
     elif field == "mlp":

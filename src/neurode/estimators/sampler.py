@@ -91,6 +91,7 @@ class DensitySampler(Estimator):
         "elbo_",
         "effective_sample_size_",
     )
+    _average = True  # the sum turns stiff when it learns from an energy
 
     def __init__(
         self,
@@ -170,6 +171,7 @@ class DensitySampler(Estimator):
             hidden=read_hidden(self.hidden, self.field),
             activation=self.activation,
             base="normal",
+            average=self._average,
             key=for_field,
         )
         options = SolveOptions(

@@ -103,8 +103,9 @@ def transport(
     *,
     trace: Trace = ExactTrace(),  # noqa: B008
     context: Float[Array, "*rows c"] | None = None,
-    key: Key[Array, ""] | None = None,
+    key: Key[Array, "..."] | None = None,
     tolerance: Any = None,
+    norm: Callable | None = None,
     probe: Any = None,
     throw: bool = True,
 ) -> Transported:
@@ -121,13 +122,15 @@ def transport(
         options: how to solve.
         trace: how the divergence is computed.
         context: what the field is conditioned on.
-        key: of an estimated trace's noise; it may be left out for an exact one.
+        key: of an estimated trace's noise, one for all rows or one for each; it may be left out
+            for an exact one.
         tolerance: relative and absolute, in place of that of the options; it may be traced, so
             that one program serves many.
+        norm: of the scaled errors of (z, change), see `solve`.
         probe: see `solve`.
         throw: see `solve`.
     """
-    noise = None if key is None else trace.draw(z, key)
+    noise = None if key is None else _draw_noise(trace, z, key)
     carried = _Carried(field, trace, noise, () if context is None else (context,))
     solution = solve(
         carried,
@@ -138,6 +141,7 @@ def transport(
         atol=options.atol if tolerance is None else tolerance,
         max_steps=options.max_steps,
         gradient=options.gradient,
+        norm=norm,
         probe=probe,
         throw=throw,
     )
@@ -145,6 +149,13 @@ def transport(
     if len(ts) == 2:
         rows, change = rows[-1], change[-1]
     return Transported(rows, change, solution.stats, solution.status)
+
+
+def _draw_noise(trace: Trace, z: Float[Array, "*rows d"], key: Key[Array, "..."]) -> Any:
+    draw = trace.draw
+    for _ in range(key.ndim):
+        draw = jax.vmap(draw)
+    return draw(z, key)
 
 
 def log_density(
@@ -156,7 +167,7 @@ def log_density(
         flow: the flow.
         x: the rows, at t = 1.
         options: how to solve.
-        **how: as `transport`: trace, context, key, tolerance, probe, throw.
+        **how: as `transport`: trace, context, key, tolerance, norm, probe, throw.
     """
     back = transport(flow.field, x, (1.0, 0.0), options, **how)
     # The divergence integrated from 1 to 0 is minus that from 0 to 1.

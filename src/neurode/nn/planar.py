@@ -9,26 +9,29 @@ from jaxtyping import Array, Float, Key
 
 
 class PlanarField(eqx.Module):
-    """dz/dt = 1/M sum_m s_m(t) u_m(t) tanh(w_m(t)·z + v_m(t)·c + b_m(t)), gates s in (0, 1).
+    """dz/dt = sum_m s_m(t) u_m(t) tanh(w_m(t)·z + v_m(t)·c + b_m(t)), gates s in (0, 1).
 
     One hidden layer whose M units come and go: a network of time (the hypernetwork) gives u, w, b
     and the gates, one for every unit and dimension. c are context variables, if there are any.
-    The divergence has a closed form, -1/M sum_m (u_m·w_m) (1 - tanh²) with the opposite sign.
+    The divergence has a closed form, sum_m s_m (u_m·w_m) (1 - tanh²).
 
-    Source: Chen et al. (2018), equations 8-10 and section 4; the authors' code, which has the mean
-    over units where the paper has a sum.
+    Source: Chen et al. (2018), equations 8-10 and section 4. The authors' code has the mean over
+    units where the paper has the sum.
 
     Attributes:
         layers: of the hypernetwork, from [t] to all weights.
         size: dimension d of z.
         width: number M of units.
         context: dimension of c; 0 for none.
+        average: the mean over units, a field M times weaker: it takes many times as many updates,
+            and larger ones without turning stiff.
     """
 
     layers: tuple[eqx.nn.Linear, ...]
     size: int = eqx.field(static=True)
     width: int = eqx.field(static=True)
     context: int = eqx.field(static=True)
+    average: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class PlanarField(eqx.Module):
         *,
         hyper: tuple[int, ...] = (64, 64),
         context: int = 0,
+        average: bool = False,
         key: Key[Array, ""],
     ):
         """Draw the hypernetwork's weights.
@@ -46,6 +50,7 @@ class PlanarField(eqx.Module):
             width: M.
             hyper: widths of the hypernetwork's hidden layers.
             context: number of context variables.
+            average: whether the units' mean is taken instead of their sum.
             key: a typed key.
 
         Raises:
@@ -54,7 +59,7 @@ class PlanarField(eqx.Module):
         for name, value in (("size", size), ("width", width), *(("hyper", w) for w in hyper)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be made of positive whole numbers, got {value!r}")
-        self.size, self.width, self.context = size, width, context
+        self.size, self.width, self.context, self.average = size, width, context, average
         widths = (1, *hyper, width * (3 * size + context + 1))
         keys = jax.random.split(key, len(widths) - 1)
         self.layers = tuple(
@@ -93,7 +98,7 @@ class PlanarField(eqx.Module):
         # into the products, which then take three times as long on a CPU (measured).
         columns = jax.lax.optimization_barrier(inputs.reshape(math.prod(rows), -1).T)
         h = jnp.tanh(w @ columns + b[:, None])
-        u = u / self.width
+        u = u / self.width if self.average else u
         dz = jax.lax.optimization_barrier(u.T @ h).T
         divergence = jnp.sum(w[:, : self.size] * u, axis=1) @ (1 - h * h)
         return dz.reshape(*rows, self.size), divergence.reshape(rows)

@@ -131,7 +131,7 @@ def make_fields(config: Config) -> dict[str, tuple[Callable, int]]:
     """Untrained fields that move points far, and their dimensions."""
     keys = jax.random.split(jax.random.key(config.seed), 4)
     halves = [_strengthen(MLPField(2, (32,), key=key), _STRENGTH) for key in keys[2:]]
-    planar = PlanarField(2, 32, hyper=(32,), key=keys[0])
+    planar = PlanarField(2, 32, hyper=(32,), average=True, key=keys[0])
     network = MLPField(5, (32, 32), time_dependent=True, key=keys[1])
     return {
         "planar": (_strengthen(planar, _STRENGTH), 2),

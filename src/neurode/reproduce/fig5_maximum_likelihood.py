@@ -148,6 +148,11 @@ def run(
     return _collect(config, found)
 
 
+def make_field(config: Config, key: Key[Array, ""]) -> PlanarField:
+    """The CNF's field, whose units are averaged as in the authors' code."""
+    return PlanarField(2, config.units, hyper=config.hyper, average=True, key=key)
+
+
 def solve_options(config: Config) -> SolveOptions:
     """How a CNF is solved, in training and after."""
     return SolveOptions(
@@ -169,7 +174,7 @@ def _train(
 ) -> FitResult:
     for_model, for_data, for_fit = jax.random.split(jax.random.key(config.seed), 3)
     if kind == "CNF":
-        model: Any = Flow(PlanarField(2, config.units, hyper=config.hyper, key=for_model))
+        model: Any = Flow(make_field(config, for_model))
         objective: Any = FlowLikelihood(solve_options(config))
         steps, rate = config.cnf_iterations, config.cnf_learning_rate
     else:
