@@ -27,7 +27,7 @@ def weights() -> Any:
 
     return ODENet(
         downsampling="conv", solver=nd.Dopri5(), rtol=TOLERANCE, atol=TOLERANCE,
-        stepsize=nd.PIController(), max_steps=256, key=jax.random.key(0),
+        stepsize=nd.IController(), max_steps=256, key=jax.random.key(0),
     )  # fmt: skip
 
 

@@ -19,7 +19,14 @@ from neurode.reproduce.results import (
 
 NAMES = ("MLP", "MLP deskewed", "ResNet", "ResNet-1", "RK-Net", "RK4 fixed")
 NAMES += ("ODE-Net", "ODE-Net exact", "ODE-Net Adams")
-METRICS = ("test_error", "parameters", "train_memory_mb", "seconds_per_epoch", "share_inside_f")
+METRICS = (
+    "test_error",
+    "parameters",
+    "train_memory_mb",
+    "memory_growth_kb",
+    "seconds_per_epoch",
+    "share_inside_f",
+)
 METRICS += ("nfe_forward", "nfe_backward", "latency_ms_1", "latency_ms_128")
 
 
