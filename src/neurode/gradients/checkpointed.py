@@ -185,7 +185,7 @@ def _forward_lanes(settings: Settings, max_memory: Any, lanes: Lanes, inputs: In
     return marked, (inputs, kept, recorded)
 
 
-def _forward_asked(settings: Settings, max_memory: Any, lanes: Lanes, asked: Inputs) -> tuple:
+def _forward_asked(settings: Settings, max_memory: Any, lanes: Lanes, asked: Any) -> tuple:
     """As `_forward_lanes`, of inputs that know whether they are differentiated."""
     inputs = tree_map(lambda x: x.value, asked, is_leaf=_is_primal)
     marked, kept = _forward_lanes(settings, max_memory, lanes, inputs)
@@ -197,12 +197,16 @@ def _is_primal(x: Any) -> bool:
     return hasattr(x, "perturbed")
 
 
+def _as_array(x: Any) -> Any:
+    shape_and_type: Any = x
+    is_zero = isinstance(x, SymbolicZero)
+    return np.zeros(shape_and_type.shape, shape_and_type.dtype) if is_zero else x
+
+
 def _backward_lanes(settings, max_memory, lanes, residuals, cotangent: Trajectory) -> tuple:
     del max_memory
     inputs, found, recorded, wants_times = residuals
-    cotangent = tree_map(
-        lambda x: np.zeros(x.shape, x.dtype) if isinstance(x, SymbolicZero) else x, cotangent
-    )
+    cotangent = tree_map(_as_array, cotangent)
     replay = LaneReplay(
         settings, lanes, inputs, found, recorded, cotangent, wants_times is not None
     )
