@@ -185,7 +185,7 @@ def summarise(found: dict[str, Any], problem: Problem, count: int) -> dict[str, 
 
 def _collect(config: Config, cells: dict[tuple[str, float, str], dict[str, Any]]) -> Findings:
     values: dict[tuple[str, str], Value] = {}
-    notes, seconds = [], 0.0
+    seconds = 0.0
     for (title, noise, method), found in cells.items():
         row = f"{title} {noise:.0%}, {method}"
         seconds += found["cpu"]
@@ -199,17 +199,11 @@ def _collect(config: Config, cells: dict[tuple[str, float, str], dict[str, Any]]
         values |= {(row, metric): value for metric, value in summary.items()}
         if method == "SciPy":
             for ours in ("shooting", "multiple shooting"):
-                row = f"{title} {noise:.0%}, {ours}"
-                ratio = summary["seconds"].ours / values[row, "seconds"].ours
-                values[row, "speedup"] = Value(ratio, len(found["values"]))
-            count = len(found["values"])
-            same = cells[title, noise, "shooting"]
-            same = same | {name: same[name][:count] for name in ("values", "low", "high")}
-            rmse = summarise(same, PROBLEMS[title], count)["rmse"].ours
-            notes.append(
-                f"{title} {noise:.0%}: RMSE on the {count} data sets of SciPy, shooting in lanes "
-                f"{rmse:.3g}, SciPy {summary['rmse'].ours:.3g}"
-            )
+                place = f"{title} {noise:.0%}, {ours}"
+                ratio = summary["seconds"].ours / values[place, "seconds"].ours
+                rmse = _rmse_of_first(cells[title, noise, ours], PROBLEMS[title], found)
+                note = f"RMSE on the same data sets {rmse:.3g}, SciPy {summary['rmse'].ours:.3g}"
+                values[place, "speedup"] = Value(ratio, len(found["values"]), note=note)
     return Findings(
         values=values,
         figures={"figure": draw_panels(_draw(config, values), columns=2, panel_height=2.2)},
@@ -221,9 +215,15 @@ def _collect(config: Config, cells: dict[tuple[str, float, str], dict[str, Any]]
             "bias and rmse relative to the parameters, averaged over them (bias by its size)",
             "seconds of the processor in one process; SciPy's in proportion to its data sets; "
             "speedup is SciPy's seconds over ours, compilation apart",
-            *notes,
         ),
     )
+
+
+def _rmse_of_first(ours: dict[str, Any], problem: Problem, theirs: dict[str, Any]) -> float:
+    """Of the data sets that the other one has estimated, too."""
+    count = len(theirs["values"])
+    same = ours | {name: ours[name][:count] for name in ("values", "low", "high")}
+    return summarise(same, problem, count)["rmse"].ours
 
 
 def _draw(config: Config, values: dict[tuple[str, str], Value]) -> list[Panel]:
