@@ -15,6 +15,7 @@ TOLERANCES = (1e-4, 1e-6)
 METHODS = {
     "Rodas5P": {"scipy": "Radau", "diffrax": "Kvaerno5"},
     "Kvaerno5": {"diffrax": "Kvaerno5"},
+    "Radau": {"scipy": "Radau"},
     "BDF": {"scipy": "BDF"},
 }
 """neurode's method, and whom it is compared with."""
@@ -25,12 +26,12 @@ PLOTS = (
 NOTE = f"""\
 Robertson to 1e11, van der Pol with mu = 1000, OREGO and HIRES (Hairer & Wanner 1996); the
 Brusselator on a line (2 x {stiff.CELLS} unknowns, banded Jacobian) and Allen-Cahn on a square
-({stiff.SIDE} x {stiff.SIDE}, matrix-free). Float64, y at the last time. Rodas5P stands beside
-SciPy's Radau, BDF beside SciPy's, Kvaerno5 beside diffrax's. SciPy has its fields in plain numbers
-or NumPy, exact Jacobians where they are dense and their sparsity where not. Errors are in units of
-the tolerance: the root mean square of (y - reference) / (atol + rtol |reference|). Evaluations of f
-are without those for Jacobians, as SciPy counts them. diffrax takes dense Jacobians only, and is
-left out where they would be large."""
+({stiff.SIDE} x {stiff.SIDE}, matrix-free). Float64, y at the last time. Rodas5P and Radau stand
+beside SciPy's Radau, BDF beside SciPy's, Kvaerno5 beside diffrax's. SciPy has its fields in plain
+numbers or NumPy, exact Jacobians where they are dense and their sparsity where not. Errors are in
+units of the tolerance: the root mean square of (y - reference) / (atol + rtol |reference|).
+Evaluations of f are without those for Jacobians, as SciPy counts them. diffrax takes dense
+Jacobians only, and is left out where they would be large."""
 LARGE = 1000  # unknowns
 
 

@@ -1,11 +1,11 @@
 """Neural ordinary differential equations: a differentiable solver, and models built on it."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .core.events import Event
 from .core.explanation import explain
 from .core.fields import Hamiltonian, Split
+from .core.first_use import on_first_use
 from .core.interpolation import Interpolation
 from .core.norms import max_norm, rms_norm
 from .core.solution import Solution, Stats
@@ -13,38 +13,19 @@ from .core.status import SolveError, Status
 from .gradients import Backsolve, Checkpointed, Direct, Forward, Interpolated, Reversible
 from .ivp import solve
 from .solvers import (
-    BDF,
     RK4,
     RK38,
-    Adams,
-    AdamsBashforth,
-    AdamsMoulton,
-    AsynchronousLeapfrog,
-    AutoSwitch,
-    Banded,
     Bosh3,
     CashKarp,
-    Dense,
     Dopri5,
     Dopri8,
     Euler,
     Fehlberg45,
-    ForestRuth,
     Heun,
     HeunEuler,
-    KenCarp4,
-    Kvaerno3,
-    Kvaerno5,
-    Leapfrog,
-    MatrixFree,
     Midpoint,
     Ralston,
-    ReversibleRK,
-    Rodas5P,
-    Rosenbrock23,
-    Ruth3,
     Tsit5,
-    Yoshida6,
 )
 from .stepping import ConstantSteps, IController, PIController, PIDController, StepTo
 
@@ -61,39 +42,69 @@ if TYPE_CHECKING:
         load,
     )
     from .jumps import JumpSolution, Schedule, solve_with_jumps
+    from .solvers import (
+        BDF,
+        Adams,
+        AdamsBashforth,
+        AdamsMoulton,
+        AsynchronousLeapfrog,
+        AutoSwitch,
+        Banded,
+        Dense,
+        ForestRuth,
+        KenCarp4,
+        Kvaerno3,
+        Kvaerno5,
+        Leapfrog,
+        MatrixFree,
+        Radau,
+        ReversibleRK,
+        Rodas5P,
+        Rosenbrock23,
+        Ruth3,
+        Yoshida6,
+    )
 
 __version__ = "0.1.0"
 
-# The heavy rooms open on first use (PEP 562), so that the engine imports as fast as JAX.
+# The heavy rooms, and most solvers, open on first use, so that the engine imports as fast as JAX.
 _ON_FIRST_USE = {
+    "BDF": "solvers",
+    "Adams": "solvers",
+    "AdamsBashforth": "solvers",
+    "AdamsMoulton": "solvers",
+    "AsynchronousLeapfrog": "solvers",
+    "AutoSwitch": "solvers",
+    "Banded": "solvers",
     "ContinuousFlow": "estimators",
+    "Dense": "solvers",
     "DensitySampler": "estimators",
     "Diagnosis": "diagnosis",
+    "ForestRuth": "solvers",
     "JumpSolution": "jumps",
+    "KenCarp4": "solvers",
+    "Kvaerno3": "solvers",
+    "Kvaerno5": "solvers",
     "LatentODE": "estimators",
+    "Leapfrog": "solvers",
+    "MatrixFree": "solvers",
     "NeuralODE": "estimators",
     "ODENetClassifier": "estimators",
     "ODENetRegressor": "estimators",
     "PoissonProcess": "estimators",
+    "Radau": "solvers",
+    "ReversibleRK": "solvers",
+    "Rodas5P": "solvers",
+    "Rosenbrock23": "solvers",
+    "Ruth3": "solvers",
     "Schedule": "jumps",
+    "Yoshida6": "solvers",
     "diagnose": "diagnosis",
     "load": "estimators",
     "solve_with_jumps": "jumps",
 }
 
-
-def __getattr__(name: str) -> Any:
-    room = _ON_FIRST_USE.get(name)
-    if room is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{room}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_ON_FIRST_USE})
-
+__getattr__, __dir__ = on_first_use(__name__, _ON_FIRST_USE)
 
 __all__ = [
     "BDF",
@@ -142,6 +153,7 @@ __all__ = [
     "PIController",
     "PIDController",
     "PoissonProcess",
+    "Radau",
     "Ralston",
     "Reversible",
     "ReversibleRK",

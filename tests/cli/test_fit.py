@@ -49,6 +49,18 @@ def test_parameters_are_estimated_and_reported(fitted):
     assert steps[-1]["loss"] < steps[0]["loss"]
 
 
+def test_a_method_and_no_start_values(neurode, decay, tmp_path):
+    words = ("fit", "dynamics", decay / "tanks.csv", "--time", "hour", "--id", "tank", "--quiet")
+    words += ("--field", f"{decay}/model.py:f", "--parameters", "rate", "--out", tmp_path)
+    answer = neurode(*words, "--method", "gradient_matching")
+    assert answer.code == 0, answer.err
+    line = next(line for line in answer.out.splitlines() if line.strip().startswith("rate"))
+    assert float(line.split()[1]) == pytest.approx(0.5, abs=0.05)
+    answer = neurode(*words, "--no-resume", "--method", "guessing")
+    assert answer.code != 0
+    assert "multiple_shooting" in answer.err
+
+
 def test_predictions_are_csv_with_the_columns_of_the_data(neurode, fitted, decay, tmp_path):
     run, _ = fitted
     words = ("predict", run, "--field", f"{decay}/model.py:f")

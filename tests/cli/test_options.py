@@ -1,7 +1,13 @@
 import pytest
 
 from neurode.cli.errors import Mistake
-from neurode.cli.options import parse_names, parse_numbers, parse_place, parse_times
+from neurode.cli.options import (
+    parse_names,
+    parse_numbers,
+    parse_parameters,
+    parse_place,
+    parse_times,
+)
 
 
 def test_times_as_list_range_and_mix():
@@ -37,6 +43,15 @@ def test_numbers():
 def test_numbers_refused(text):
     with pytest.raises(Mistake, match="--parameters"):
         parse_numbers(text, "--parameters")
+
+
+def test_parameters_may_have_no_start_values():
+    assert parse_parameters("alpha=0.5, beta") == {"alpha": 0.5, "beta": None}
+    assert list(parse_parameters("b,a=1,c")) == ["b", "a", "c"]
+    assert parse_parameters(None) == {}
+    for text in ("alpha=", "=1", "alpha=x", "a,a=1", "a b", "a,", ""):
+        with pytest.raises(Mistake, match="--parameters"):
+            parse_parameters(text)
 
 
 def test_names():

@@ -31,6 +31,7 @@ SOLVERS = {
     "Midpoint": nd.Midpoint,
     "RK38": nd.RK38,
     "RK4": nd.RK4,
+    "Radau": nd.Radau,
     "Ralston": nd.Ralston,
     "ReversibleRK": lambda: nd.ReversibleRK(nd.Bosh3()),
     "Rodas5P": nd.Rodas5P,

@@ -6,6 +6,7 @@ import pytest
 
 import neurode as nd
 from neurode.data import DataError
+from neurode.estimators import SettingError
 
 
 def make_series(n=12, seed=0):
@@ -183,3 +184,10 @@ def test_other_encoders(encoder):
     mean, scale = model.encode(make_series())
     assert mean.shape == scale.shape == (12, 4)
     assert (scale > 0).all()
+
+
+def test_without_events_there_is_no_rate(fitted):
+    with pytest.raises(SettingError, match="no events were learned"):
+        fitted.intensity([1.0])
+    with pytest.raises(DataError, match="fitted without events"):
+        fitted.score(make_series(), events=[[]] * 12)

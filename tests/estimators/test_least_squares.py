@@ -89,7 +89,7 @@ def test_what_the_data_leave_open_is_named(x64):
     np.testing.assert_array_equal(np.isnan(information.local_variances), [[True, False]] * N)
 
 
-def rosenbrock(shared, local):
+def rosenbrock(shared, local, is_wanted=True):
     def values(shared, local):
         return jnp.stack([10 * (local[:, 0] - shared[0] ** 2), 1 - shared[0] + 0 * local[:, 0]], 1)
 
@@ -104,7 +104,7 @@ def test_it_finds_the_bottom_of_a_bent_valley(x64):
     noise = GaussianNoise(jnp.full(2, 2.0), jnp.full(2, 1e-7), is_shared=True)
     start = jnp.array([-1.2]), jnp.array([[1.0], [2.0]])
 
-    def walled(shared, local):
+    def walled(shared, local, is_wanted):
         """Not solvable in the corner that the first steps would lead to."""
         found = rosenbrock(shared, local)
         is_out = (jnp.abs(local) > 3).any()
@@ -121,13 +121,29 @@ def test_it_finds_the_bottom_of_a_bent_valley(x64):
 def test_a_start_without_residuals_is_reported(x64):
     noise = GaussianNoise(jnp.full(2, 2.0), jnp.full(2, 1e-7), is_shared=True)
 
-    def nowhere(shared, local):
+    def nowhere(shared, local, is_wanted):
         found = rosenbrock(shared, local)
         return found._replace(values=jnp.full_like(found.values, jnp.nan))
 
     found = minimise(nowhere, noise, jnp.array([0.5]), jnp.array([[1.0]]), 20)
     assert found.loss == jnp.inf
     assert found.iterations == 0
+
+
+def test_a_fit_that_is_done_wants_no_more_residuals(x64):
+    noise = GaussianNoise(jnp.full(2, 2.0), jnp.full(2, 1e-7), is_shared=True)
+    wanted = []
+
+    def counted(shared, local, is_wanted):
+        jax.debug.callback(lambda is_wanted: wanted.append(bool(is_wanted)), is_wanted)
+        return rosenbrock(shared, local)
+
+    starts = jnp.array([[-1.2], [0.99]]), jnp.array([[[1.0], [2.0]], [[0.98], [0.98]]])
+    found = jax.jit(jax.vmap(lambda a, b: minimise(counted, noise, a, b, 200)))(*starts)
+    jax.effects_barrier()
+    assert found.iterations[0] > found.iterations[1] + 3
+    assert sum(wanted) == (found.iterations + 1).sum()
+    np.testing.assert_allclose(found.shared, 1.0, rtol=1e-5)
 
 
 def test_arrow_names_its_blocks():

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import neurode as nd
-from neurode.data import DataError
+from neurode.data import DataError, read_events
 from neurode.estimators import SettingError
+from neurode.estimators.intensities import HALF_SPAN, Clock, cut_windows
 from neurode.models.baselines import choose_bandwidth, kernel_intensity
 
 END = 10.0
@@ -120,6 +121,24 @@ def test_many_events_are_minibatched_dates_and_windows_are_kept():
     assert drawn[0].dtype.kind == "M"
     with pytest.raises(DataError, match="give dates"):
         process.score([1.0], (0.0, 2.0))
+
+
+def test_a_million_events_are_cut_into_pieces_that_tile_the_window():
+    times = np.random.default_rng(2).uniform(0, END, 1_000_000)
+    pieces = cut_windows(read_events(times, (0, END)), Clock(0, END))
+    assert pieces.times.shape[1] == 512
+    assert pieces.mask.sum() == 1_000_000
+    ends = np.asarray(pieces.windows)
+    assert np.array_equal(ends[1:, 0], ends[:-1, 1])
+    assert (ends[0, 0], ends[-1, 1]) == (-HALF_SPAN, HALF_SPAN)
+    inside = (pieces.times >= ends[:, :1]) & (pieces.times <= ends[:, 1:])
+    assert inside[pieces.mask].all()
+
+
+def test_one_event_is_enough():
+    process = nd.PoissonProcess(hidden=(16,), readout=(8,), steps=2).fit([1.0], (0, END))
+    assert 0.3 < process.expected_count((0, END)) < 3
+    assert np.isfinite(process.log_likelihood([1.0, 1.0, 1.0], (0, END)))  # a coarse clock
 
 
 def test_kernel_intensity_has_its_mass_in_the_window(events):

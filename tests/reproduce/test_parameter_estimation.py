@@ -44,12 +44,12 @@ def test_a_run_keeps_its_cells_and_draws_them(tmp_path, monkeypatch):
     def estimate(method, problem, sets, matched, config):
         calls.append(method)
         if method == "neural ODE":
-            return {"errors": [[0.1, 0.2]], "wall": 1.0}
+            return {"errors": [[0.1, 0.2]], "cpu": 1.0}
         values = np.array([list(problem.truth.values())] * 2) * 1.1
         cells = {"values": values, "low": 0.5 * values, "high": 2 * values}
         cells = {name: array.tolist() for name, array in cells.items()}
         memory = None if method == "SciPy" else 1.0
-        return cells | {"seconds": 1.0, "compile_seconds": 1.0, "memory": memory, "wall": 1.0}
+        return cells | {"seconds": 1.0, "compile_seconds": 1.0, "memory": memory, "cpu": 1.0}
 
     monkeypatch.setattr(page, "simulate", lambda problem, noise, count, seed: [None] * count)
     monkeypatch.setattr(page, "_estimate", estimate)

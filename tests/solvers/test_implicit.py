@@ -15,6 +15,7 @@ METHODS = {
     "Kvaerno3": (nd.Kvaerno3(), 3),
     "Kvaerno5": (nd.Kvaerno5(), 5),
     "KenCarp4": (nd.KenCarp4(), 4),
+    "Radau": (nd.Radau(), 5),
 }
 every_method = pytest.mark.parametrize("name", METHODS)
 TS = [0.3, 0.8, 1.4]
@@ -131,12 +132,13 @@ def test_banded_and_matrix_free_are_the_same_method(x64):
     assert_allclose(rows[3], rows[0], rtol=1e-7)
 
 
-def test_lanes_are_independent(x64):
+@pytest.mark.parametrize("solver", [nd.Kvaerno3(), nd.Radau()], ids=["Kvaerno3", "Radau"])
+def test_lanes_are_independent(x64, solver):
     rates = jnp.array([1.0, 30.0, 1000.0])
 
     def run(rate):
         sol = nd.solve(
-            FIELD, jnp.array([0.5, -0.3]), [0.0, 1.0], (rate,), solver=nd.Kvaerno3(), max_steps=300
+            FIELD, jnp.array([0.5, -0.3]), [0.0, 1.0], (rate,), solver=solver, max_steps=300
         )
         return sol.ys[-1], sol.stats
 
@@ -201,7 +203,7 @@ def test_options_refuse_what_they_cannot_mean(make, error, message):
         make()
 
 
-@pytest.mark.parametrize("solver", [nd.Kvaerno3(), nd.Rodas5P()])
+@pytest.mark.parametrize("solver", [nd.Kvaerno3(), nd.Rodas5P(), nd.Radau()])
 def test_a_jacobian_that_is_nan_ends_in_words(solver):
     """The root of y has no derivative at zero: no step is small enough."""
     with pytest.raises(nd.SolveError, match=r"UNSOLVED_STAGE.*Jacobian"):

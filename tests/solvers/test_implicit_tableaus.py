@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from neurode.solvers.bdf import _ALPHA, _ERROR, _GAMMA, _KAPPA, HIGHEST_ORDER
+from neurode.solvers.tableaus import radau
 from neurode.solvers.tableaus.esdirk import KENCARP4, KVAERNO3, KVAERNO5
 from neurode.solvers.tableaus.rosenbrock import RODAS5P, ROSENBROCK23
 from neurode.solvers.tableaus.symplectic import FOREST_RUTH, LEAPFROG, RUTH3, YOSHIDA6
@@ -61,6 +62,28 @@ def test_the_explicit_half_of_kencarp4():
         assert b @ first @ second @ c == pytest.approx(1 / 24, abs=1e-12)
         assert b @ ((first @ c) * c) == pytest.approx(1 / 8, abs=1e-12)
         assert b @ first @ c**2 == pytest.approx(1 / 12, abs=1e-12)
+
+
+def test_radau():
+    a, b, c = radau.A, radau.A[-1], radau.C
+    u = stage_weights(a, c, 6)
+    np.testing.assert_allclose(a.sum(axis=1), c, atol=1e-15)
+    assert holds(b, u, 5, tolerance=1e-13)
+    assert defects(b, u, 6).max() > 1e-4
+    for theta in THETAS:
+        # Collocation: the weights of the parabola's integral, exact for polynomials of degree 2.
+        assert holds(theta ** np.arange(1, 4) @ radau.DENSE, u, 3, theta, 1e-13)
+    np.testing.assert_allclose(c[:, None] ** np.arange(3) @ radau.SLOPE, np.eye(3), atol=1e-14)
+    # One real and one complex system are the three coupled ones.
+    re, im = radau.PAIR.real, radau.PAIR.imag
+    modes = np.array([[radau.REAL, 0, 0], [0, re, -im], [0, im, re]])
+    np.testing.assert_allclose(radau.FROM_MODES @ modes @ radau.TO_MODES, a, atol=1e-15)
+    # The comparison solution has a stage more, f(t, y), and order 3.
+    wide = np.pad(a, ((1, 0), (1, 0)))
+    embedded = np.concatenate([[radau.START_ERROR], b + radau.ERROR])
+    u = stage_weights(wide, np.concatenate([[0.0], c]), 4)
+    assert holds(embedded, u, 3, tolerance=1e-13)
+    assert defects(embedded, u, 4).max() > 1e-3
 
 
 def rosenbrock_weights(alpha, beta, order):

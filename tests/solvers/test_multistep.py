@@ -184,6 +184,8 @@ def reference():
         (nd.Adams(), nd.Backsolve()),
         (nd.BDF(), nd.Checkpointed()),
         (nd.BDF(), nd.Direct()),
+        (nd.Radau(), nd.Checkpointed(max_memory=1500)),
+        (nd.Radau(), nd.Direct()),
     ],
     ids=str,
 )

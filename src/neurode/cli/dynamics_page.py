@@ -9,6 +9,7 @@ from neurode.data import Table
 from neurode.demo.forecasts import LAST, MEAN, measure_errors, spell_losers, spell_verdict
 from neurode.demo.learning import average_history
 from neurode.estimators import NeuralODE
+from neurode.estimators.settings import MATCHING
 from neurode.report import (
     Curve,
     Page,
@@ -72,7 +73,8 @@ def write_report(
         _write_parameters(page, model)
     if len(learned.names) == 2:
         _write_phase(page, learned, shown)
-    _write_training(page, model)
+    if len(model.history_["step"]) > 1:  # matching keeps no record of its search
+        _write_training(page, model)
     with saving(out):
         return page.write(out, command=command, seconds=model.stats_["seconds"])
 
@@ -188,10 +190,16 @@ def _write_parameters(page: Page, model: NeuralODE) -> None:
     section = page.section("Parameters").table(
         ["", "estimate", "standard error", "95% from", "to"], rows
     )
+    errors = (
+        "carry the noise of the observations through the smoothing spline, and know nothing of the "
+        "spline's own error"
+        if model.method in MATCHING
+        else "come from the Fisher information with exact sensitivities; they take the equations "
+        "to be true and the noise to be Gaussian"
+    )
     section.text(
         f"{estimates.num_observations} observations, {estimates.num_unknowns} unknowns (initial "
-        "states included). Standard errors come from the Fisher information with exact "
-        "sensitivities; they take the equations to be true and the noise to be Gaussian."
+        f"states included). Standard errors {errors}."
     )
     for problem in estimates.problems:
         section.note(problem, "warning")

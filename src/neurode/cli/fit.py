@@ -37,8 +37,18 @@ Start = Annotated[
     str | None,
     typer.Option(
         "--parameters",
-        metavar="NAME=START,…",
-        help="Unknown parameters of the ODE f(t, y, p) that --field names, with start values.",
+        metavar="NAME[=START],…",
+        help="Unknown parameters of the ODE f(t, y, p) that --field names. Those without a start "
+        "value begin with what gradient matching finds.",
+    ),
+]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        metavar="NAME",
+        help="How they are estimated: shooting (the default), multiple_shooting, "
+        "gradient_matching or orthogonality.",
     ),
 ]
 Positive = Annotated[bool, typer.Option("--positive", help="All parameters are > 0.")]
@@ -77,6 +87,7 @@ def dynamics(
     log: Log = False,
     field: options.Field = None,
     parameters: Start = None,
+    method: Method = None,
     positive: Positive = False,
     hidden: Hidden = None,
     steps: Steps = None,
@@ -106,10 +117,13 @@ def dynamics(
       neurode fit dynamics data.csv --time year --until 1915 --out run/
       neurode fit dynamics data.csv --time t --out run/ \\
           --field model.py:f --parameters a=0.5,b=0.02 --positive
+      neurode fit dynamics data.csv --time t --out run/ \\
+          --field model.py:f --parameters a,b --method multiple_shooting
     """
     settings = {
         "field": field,
-        "parameters": options.parse_numbers(parameters, "--parameters") or None,
+        "parameters": options.parse_parameters(parameters) or None,
+        "method": method,
         "positive": positive,
         "log": log,
         "hidden": options.parse_widths(hidden),
@@ -226,7 +240,7 @@ def make_estimator(settings: dict[str, Any], progress: bool) -> "NeuralODE":
     """
     from neurode.estimators import NeuralODE
 
-    names = ("hidden", "steps", "learning_rate", "weight_decay")
+    names = ("method", "hidden", "steps", "learning_rate", "weight_decay")
     given = {name: settings[name] for name in names if settings[name] is not None}
     return NeuralODE(
         load_field(settings["field"]),
@@ -318,6 +332,8 @@ def _report(out: Path, model: "NeuralODE", learned: "Table", held_out: "Table | 
 def _check_together(settings: dict[str, Any]) -> None:
     if settings["parameters"] and not settings["field"]:
         raise Mistake("--parameters are those of an ODE: name it with --field FILE.py:NAME")
+    if settings["method"] and not settings["parameters"]:
+        raise Mistake("--method is how --parameters are estimated, but there are none: give both")
     if settings["positive"] and not settings["parameters"]:
         raise Mistake("--positive is about --parameters, but there are none: give both")
 

@@ -108,6 +108,23 @@ def parse_numbers(text: str | None, flag: str) -> dict[str, float]:
     return numbers
 
 
+def parse_parameters(text: str | None) -> dict[str, float | None]:
+    """Read "alpha=0.5,beta" as a dict, with None for a parameter that has no start value.
+
+    Raises:
+        Mistake: a part is neither NAME nor NAME=NUMBER, or a name comes twice.
+    """
+    numbers: dict[str, float | None] = {}
+    for part in [] if text is None else text.split(","):
+        name, value = part.strip(), None
+        if not name.isidentifier():
+            [(name, value)] = parse_numbers(part, "--parameters").items()
+        if name in numbers:
+            raise Mistake(f"--parameters: {name!r} is given twice; give it once")
+        numbers[name] = value
+    return numbers
+
+
 def parse_times(text: str) -> list[float]:
     """Read times: "1900,1905.5", "1900:1930" (steps of 1) or "1900:1930:0.5", or a mix.
 

@@ -17,6 +17,7 @@ import numpy as np
 from jax.extend import core as jex
 
 from .fingerprints import jaxpr_key
+from .lanes import unmarked, vary_over, varying_axes
 
 
 class Code:
@@ -82,7 +83,15 @@ def hoist(
     key = _trace_key(function, args, held, static, treedef) if reuse else None
     if key is not None and key in _TRACES:
         return Hoisted(held, [], _TRACES[key])
+    # Over a mesh, what does not vary is made to before a loop begins: made to inside of it, its
+    # cotangent would be summed over the devices in every step, and they take different numbers.
+    axes = varying_axes(args)
+    held = vary_over(axes, held)
     closed, out_shape = jax.make_jaxpr(traced, return_shape=True)(held, *args)
+    if axes and closed.consts:
+        held = [*vary_over(axes, closed.consts), *held]
+        example = [*held, *jax.tree_util.tree_leaves(tuple(args))]
+        closed = jax.make_jaxpr(lambda *xs: unmarked(closed.jaxpr, *xs))(*example)
     code = Code(closed.jaxpr, jax.tree_util.tree_structure(out_shape))
     if key is not None and not closed.consts:
         if len(_TRACES) >= _MAX_TRACES:
@@ -101,7 +110,8 @@ def _trace_key(function: Callable, args: Any, held: Any, static: Any, treedef: A
         (x.shape, x.dtype, getattr(x, "weak_type", False))
         for x in (*jax.tree_util.tree_leaves(args), *held)
     )
-    key = (function, jax.tree_util.tree_structure(args), shapes, static, treedef)
+    axes = varying_axes((args, held))
+    key = (function, jax.tree_util.tree_structure(args), shapes, static, treedef, axes)
     try:
         hash(key)
     except TypeError:

@@ -20,8 +20,6 @@ import jax.numpy as jnp
 from jax.extend import core as jex
 from jax.interpreters import ad, batching, mlir
 
-from .lanes import varying_axes
-
 
 @dataclass(frozen=True)
 class Lanes:
@@ -105,11 +103,17 @@ def _run(*operands: Any, jaxpr: jex.Jaxpr, call: _Call) -> list:
 
 
 def _jvp(primals, tangents, *, jaxpr, call):
-    def instantiate(primal, tangent):
-        return ad.instantiate_zeros(tangent) if isinstance(tangent, ad.Zero) else tangent
+    # What is not differentiated stays out of it, so that a `custom_vjp` inside can see that.
+    active = [not isinstance(t, ad.Zero) for t in tangents]
 
-    tangents = [instantiate(p, t) for p, t in zip(primals, tangents, strict=True)]
-    return jax.jvp(lambda *xs: _run(*xs, jaxpr=jaxpr, call=call), tuple(primals), tuple(tangents))
+    def run(*xs):
+        given = iter(xs)
+        operands = [next(given) if a else p for p, a in zip(primals, active, strict=True)]
+        return _run(*operands, jaxpr=jaxpr, call=call)
+
+    chosen = [(p, t) for p, t, a in zip(primals, tangents, active, strict=True) if a]
+    primals_in, tangents_in = zip(*chosen, strict=True)
+    return jax.jvp(run, primals_in, tangents_in)
 
 
 def _batch(axis_data, operands, dims, *, jaxpr, call: _Call):
@@ -119,8 +123,7 @@ def _batch(axis_data, operands, dims, *, jaxpr, call: _Call):
     new = [d is not None for d in dims]
     size = axis_data.size
     flat = [x if d is None else jnp.moveaxis(x, d, 0) for x, d in zip(operands, dims, strict=True)]
-    # Over a mesh every device keeps to the loop of one system, vmapped.
-    if any(new[:count]) or varying_axes(operands) or not _can_merge(call, new[count:]):
+    if any(new[:count]) or not _can_merge(call, new[count:]):
         run = lambda *xs: _run(*xs, jaxpr=jaxpr, call=call)  # noqa: E731
         axes = tuple(0 if b else None for b in new)
         outs = jax.vmap(run, axes, axis_size=size, spmd_axis_name=axis_data.spmd_name)(*flat)

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 from equinox.internal import unvmap_any
+from jax.extend import core as jex
 
 
 def any_lane(condition: jax.Array) -> jax.Array:
@@ -53,6 +54,24 @@ def vary_over(axes: frozenset[str], tree: Any) -> Any:
 def vary_alike(tree: Any) -> Any:
     """Every leaf varying over the mesh axes that any leaf varies over, as a loop demands."""
     return vary_over(varying_axes(tree), tree)
+
+
+def unmarked(jaxpr: Any, *operands: Any) -> list:
+    """A jaxpr's results, its constants given first, where operands may vary that did not before."""
+    known = dict(zip((*jaxpr.constvars, *jaxpr.invars), operands, strict=True))
+    for eqn in jaxpr.eqns:
+        values = [x.val if isinstance(x, jex.Literal) else known[x] for x in eqn.invars]
+        if eqn.primitive.name in ("pcast", "pvary"):
+            outs = values
+        elif eqn.primitive.name in ("pjit", "jit"):
+            inner = eqn.params["jaxpr"]
+            outs = unmarked(inner.jaxpr, *inner.consts, *values)
+        else:
+            params = eqn.primitive.get_bind_params(eqn.params)
+            outs = eqn.primitive.bind(*vary_alike(values), **params)
+            outs = outs if eqn.primitive.multiple_results else [outs]
+        known.update(zip(eqn.outvars, outs, strict=True))
+    return [x.val if isinstance(x, jex.Literal) else known[x] for x in jaxpr.outvars]
 
 
 def sum_like(cotangents: Any, primals: Any) -> Any:

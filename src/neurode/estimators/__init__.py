@@ -8,9 +8,9 @@ from neurode.estimators.estimator import Estimator as Estimator
 from neurode.estimators.estimator import IdentifiabilityWarning as IdentifiabilityWarning
 from neurode.estimators.estimator import SettingError as SettingError
 from neurode.estimators.inference import Estimates as Estimates
+from neurode.estimators.intensities import Intensity as Intensity
 from neurode.estimators.latent import LatentODE as LatentODE
 from neurode.estimators.loading import load as load
-from neurode.estimators.poisson import Intensity as Intensity
 from neurode.estimators.poisson import PoissonProcess as PoissonProcess
 from neurode.estimators.predictive import Forecast as Forecast
 from neurode.estimators.regressor import ODENetRegressor as ODENetRegressor

@@ -24,6 +24,9 @@ class Collection:
         id: name of the column of labels, if they were a long table.
         time: name of the column of times, if there was one.
         is_single: whether it was one series rather than a collection of one.
+        counts: how many events happened at each time, [n, T]; None if no events are modelled.
+        given: which times are rows of the user's, [n, T]; None for all. The others are those of
+            events.
     """
 
     series: SeriesBatch
@@ -32,6 +35,8 @@ class Collection:
     id: str | None = None
     time: str | None = None
     is_single: bool = False
+    counts: np.ndarray | None = None
+    given: np.ndarray | None = None
 
     def __len__(self) -> int:
         """The number of series n."""

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from neurode.data import ArrayBatches, FullBatch
-from neurode.models import Crops
+from neurode.models import Crops, HappenedEvents
 
 _FIRST_SHARE = 0.15  # of a row, at the first step
 
@@ -21,11 +21,20 @@ class SeriesRows(NamedTuple):
         ts: times [n, T], the last one repeated as padding.
         ys: values [n, T, d]; anything where not observed.
         mask: what was observed, [n, T, d].
+        events: what happened at each time, or None if no events are modelled.
     """
 
     ts: Float[Array, "n T"]
     ys: Float[Array, "n T d"]
     mask: Bool[Array, "n T d"]
+    events: HappenedEvents | None = None
+
+    def within(self, inside: Bool[Array, "n T"]) -> "SeriesRows":
+        """The same times, with nothing observed outside."""
+        events = self.events
+        if events is not None:
+            events = HappenedEvents(jnp.where(inside, events.counts, 0), events.seen & inside)
+        return SeriesRows(self.ts, self.ys, self.mask & inside[..., None], events)
 
 
 class Stretches(eqx.Module):
@@ -85,8 +94,8 @@ class Stretches(eqx.Module):
         places = begin[:, None] + jnp.arange(self.width)
         inside = places < lengths[:, None]
         places = jnp.minimum(places, lengths[:, None] - 1)
-        ts, ys, mask = (x[owners[:, None], places] for x in self.rows)
-        return SeriesRows(ts - ts[:, :1], ys, mask & inside[..., None])
+        rows = jax.tree.map(lambda x: x[owners[:, None], places], self.rows)
+        return rows._replace(ts=rows.ts - rows.ts[:, :1]).within(inside)
 
 
 class Growing(eqx.Module):
@@ -109,11 +118,12 @@ class Growing(eqx.Module):
 
     def __call__(self, step: Int[Array, ""]) -> SeriesRows:
         """The rows of a step; times behind the end become repeats of it."""
-        ts, ys, mask = self.batches(step)
+        rows = self.batches(step)
+        ts = rows.ts
         share = jnp.minimum(1, _FIRST_SHARE + (1 - _FIRST_SHARE) * step / self.steps)
         first, last = ts[:, :1], ts[:, -1:]
         end = jnp.where(share < 1, first + share.astype(ts.dtype) * (last - first), last)
-        return SeriesRows(jnp.minimum(ts, end), ys, mask & (ts <= end)[..., None])
+        return rows._replace(ts=jnp.minimum(ts, end)).within(ts <= end)
 
 
 class CroppedSeries(eqx.Module):
@@ -145,15 +155,21 @@ class CroppedSeries(eqx.Module):
 
     def __call__(self, step: Int[Array, ""]) -> Crops:
         """The batch of a step."""
-        ts, ys, mask = self.batches(step)
+        rows = self.batches(step)
+        ts = rows.ts
         begin, end = ts[:, 0], ts[:, -1]
         if self.shortest < 1:
             begin, end = self._cut(begin, end, jax.random.fold_in(self.key, step))
-        later = mask & (ts >= begin[:, None])[..., None]
-        seen = later & (ts <= end[:, None])[..., None]
-        first = jnp.argmax(seen.any(axis=-1), axis=1)
+        later = rows.within(ts >= begin[:, None])
+        seen = later.within(ts <= end[:, None])
+        shown = seen.mask.any(axis=-1)
+        events = None
+        if later.events is not None and seen.events is not None:
+            events = HappenedEvents(later.events.counts, seen.events.seen)
+            shown = shown | events.seen
         weight = self.kl_weight * jnp.minimum(1.0, (step + 1) / max(self.warmup, 1))
-        return Crops(ts, ys, seen, later, first, weight.astype(ts.dtype))
+        first = jnp.argmax(shown, axis=1)
+        return Crops(ts, rows.ys, seen.mask, later.mask, first, weight.astype(ts.dtype), events)
 
     def _cut(self, first: Array, last: Array, key: Key[Array, ""]) -> tuple[Array, Array]:
         """Where each row begins, and where the encoder's view of it ends."""

@@ -15,6 +15,7 @@ from neurode.core.status import SolveError, Status
 from neurode.data import ArrayBatches, Events, FullBatch
 from neurode.models import (
     EventLikelihood,
+    EventRate,
     EventWindows,
     LatentIntensity,
     SolveOptions,
@@ -34,6 +35,20 @@ _NODES = 256  # intervals of the band over the windows
 _FAR = 4  # a forecast of it has at most so many times these
 _BUCKET = 1024  # times of an evaluation at least
 _FINE = 1e-8  # tolerance of evaluations, which are in double precision
+
+
+class Intensity(NamedTuple):
+    """Events per unit of time, with a band.
+
+    Attributes:
+        rate: [T]; of several series at the same times [n, T], at times of their own a list.
+        low: lower end of the band, likewise.
+        high: upper end of the band, likewise.
+    """
+
+    rate: Any
+    low: Any
+    high: Any
 
 
 class Clock(NamedTuple):
@@ -133,7 +148,7 @@ def train_intensity(
     for_batches, for_fit = jax.random.split(key)
     batches = FullBatch(pieces) if size >= count else ArrayBatches(pieces, size, key=for_batches)
     numbers = (-HALF_SPAN, count, events.count, schedule.precision)
-    start, windows, total, precision = (jnp.asarray(x, model.scale.dtype) for x in numbers)
+    start, windows, total, precision = (jnp.asarray(x, model.rate.scale.dtype) for x in numbers)
     return fit(
         EventLikelihood(options, start, windows, total, precision),
         model,
@@ -144,7 +159,7 @@ def train_intensity(
         run=run,
         config=config,
         resume=resume,
-        trainable=LatentIntensity(True, True, True, False),  # pyright: ignore[reportArgumentType]
+        trainable=LatentIntensity(True, EventRate(True, False), True),  # pyright: ignore[reportArgumentType]
         skip_non_finite=_SKIPPED,
         progress=progress,
     )

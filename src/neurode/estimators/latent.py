@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from neurode.estimators.collections import read_collection
 from neurode.estimators.estimator import SettingError
-from neurode.estimators.latent_inference import LatentInference
+from neurode.estimators.latent_events import mean_rate, read_eventful
+from neurode.estimators.latent_rates import LatentRates
 from neurode.estimators.latent_saving import write_latent
 from neurode.estimators.latent_settings import check_latent_settings
 from neurode.estimators.latent_states import encode
@@ -29,7 +29,7 @@ from neurode.solvers.solver import Solver
 from neurode.stepping import PIController
 
 
-class LatentODE(LatentInference):
+class LatentODE(LatentRates):
     """A latent ODE for irregular, partly observed series of any length (Chen et al. 2018, 5).
 
     A recurrent network reads a series backwards and says where its latent state is; the state
@@ -40,6 +40,11 @@ class LatentODE(LatentInference):
     anywhere, of which the encoder sees at least `shortest` and has to explain all. With
     `max_length` above the longest series, `shortest=1`, `consistency=0` and `curriculum=0` it is
     the paper's.
+
+    Events that happen along a series join its values: a Poisson process whose rate lambda(z(t)) is
+    read off the same latent state, its log-likelihood a part of the evidence (5.2). A series is
+    watched from its first time, which is not counted, to its last; a row without values makes it
+    longer.
 
     Args:
         latent: number of latent dimensions.
@@ -53,6 +58,9 @@ class LatentODE(LatentInference):
             divided by `scaling_.span`.
         likelihood: "gaussian", "bernoulli" (0 and 1) or "poisson" (counts).
         noise: standard deviation of Gaussian noise, or one for each variable; None learns them.
+        events: "times", if the times of the rows are events themselves; or the name of a column
+            that counts events (0, 1, ...) and is no value then. None models no events, or those
+            given to `fit`.
         max_length: rows that the encoder reads at most. A longer series is learned in stretches
             of that length, and forecast from its last one.
         shortest: the share of a stretch that the encoder sees at least in training.
@@ -83,8 +91,9 @@ class LatentODE(LatentInference):
         names_: the d variables.
         n_features_in_: d.
         noise_: standard deviation of the Gaussian noise in the user's units, [d], or None.
-        history_: per step: "loss" (nats per observed number), "misfit", "divergence", "drift",
-            "nfe_forward", "nfe_backward".
+        has_events_: whether events were learned, so that there is an `intensity`.
+        history_: per step: "loss" (nats per observed number or event), "misfit", "divergence",
+            "drift", "nfe_forward", "nfe_backward".
         stats_: seconds, steps, and whether the fit converged or was interrupted.
     """
 
@@ -100,6 +109,7 @@ class LatentODE(LatentInference):
         field: Callable | None = None,
         likelihood: str = "gaussian",
         noise: float | Sequence[float] | None = None,
+        events: str | None = None,
         max_length: int = 256,
         shortest: float = 0.5,
         consistency: float = 1.0,
@@ -127,6 +137,7 @@ class LatentODE(LatentInference):
         self.field = field
         self.likelihood = likelihood
         self.noise = noise
+        self.events = events
         self.max_length = max_length
         self.shortest = shortest
         self.consistency = consistency
@@ -153,6 +164,7 @@ class LatentODE(LatentInference):
         id: str | None = None,
         time: str | None = None,
         columns: Sequence[str] | None = None,
+        events: Any = None,
         run: str | Path | None = None,
         resume: bool = True,
     ) -> "LatentODE":
@@ -165,6 +177,9 @@ class LatentODE(LatentInference):
             id: of a frame: the column that tells series apart.
             time: of a frame: the column of times, numbers in any unit or dates.
             columns: the variables; of a frame None takes all other columns.
+            events: times of events, numbers or dates in any order: an array for a single series; a
+                list of arrays or a dict by label for several, [] where nothing happened; or a long
+                frame with the same columns of ids and times.
             run: a folder for checkpoints, which Ctrl-C saves and the same call goes on with.
             resume: False starts anew in that folder.
 
@@ -178,15 +193,18 @@ class LatentODE(LatentInference):
         """
         check_latent_settings(self)
         began = clock.monotonic()
-        learned = read_collection(data, ys, id=id, time=time, columns=columns)
+        form = {"id": id, "time": time, "columns": columns}
+        learned = read_eventful(data, ys, events, self.events, **form)
         check_values(learned, self.likelihood)
         d = len(learned.series.names)
         if self.noise is not None and np.size(self.noise) not in (1, d):
             raise SettingError(f"noise has {np.size(self.noise)} numbers for {d} variables")
         scaling = make_scaling(learned, self.likelihood, self.max_length)
+        has_events = learned.counts is not None
+        rate = mean_rate(learned) * scaling.span if has_events else None
         key = self._key()
         result = train(
-            self._new_model(d, scaling),
+            self._new_model(d, scaling, rate),
             learned,
             scaling,
             self._options(),
@@ -197,11 +215,11 @@ class LatentODE(LatentInference):
             resume=resume,
             progress=self.progress,
         )
-        self.model_, self.scaling_ = result.model, scaling
+        self.model_, self.scaling_, self.has_events_ = result.model, scaling, has_events
         self.names_, self.n_features_in_ = learned.series.names, d
         self.labels_, self.calendar_ = learned.labels, learned.calendar
         self.id_, self.time_, self.is_single_ = learned.id, learned.time, learned.is_single
-        self.posterior_ = encode(self._fitted(), learned.series)
+        self.posterior_ = encode(self._fitted(), learned)
         self.last_times_ = np.asarray(learned.series.ts[:, -1], np.float64)
         gaps = np.diff(np.asarray(learned.series.ts, np.float64), axis=1)
         self.gap_ = float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 1.0
@@ -221,7 +239,8 @@ class LatentODE(LatentInference):
         text = (
             f"a latent ODE fitted to {count} series of {', '.join(self.names_)} in "
             f"{self.stats_['steps']} steps ({self.stats_['seconds']:.1f} s)\n"
-            f"loss: {np.mean(self.history_['loss'][-100:]):.4g} nats per observed number, scaled"
+            f"loss: {np.mean(self.history_['loss'][-100:]):.4g} nats per observed number"
+            f"{' or event' if self.has_events_ else ''}, scaled"
         )
         if self.noise_ is None:
             return text
@@ -231,7 +250,7 @@ class LatentODE(LatentInference):
     def _write(self, path: str | Path) -> Path:
         return write_latent(path, self)
 
-    def _new_model(self, d: int, scaling: Any) -> Any:
+    def _new_model(self, d: int, scaling: Any, mean_rate: float | None) -> Any:
         return new_latent_model(
             d,
             self.latent,
@@ -242,6 +261,7 @@ class LatentODE(LatentInference):
             decoder_hidden=tuple(self.decoder_hidden),
             activation=self.activation,
             field=self.field,
+            mean_rate=mean_rate,
             key=jax.random.fold_in(self._key(), 1),
         )
 
@@ -262,4 +282,5 @@ class LatentODE(LatentInference):
         """What decides the fit beside its data and its weights, for a run's folder."""
         names = ("likelihood", "rtol", "atol", *Schedule._fields)
         options = {"solver": repr(self.solver), "gradient": repr(self.gradient)}
+        options |= {} if self.events is None else {"events": self.events}
         return {"estimator": type(self).__name__, **options} | {n: getattr(self, n) for n in names}

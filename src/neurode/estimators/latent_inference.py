@@ -8,8 +8,9 @@ import numpy as np
 
 from neurode.data import DataError
 from neurode.data.calendar import Calendar
-from neurode.estimators.collections import Collection, read_collection
+from neurode.estimators.collections import Collection
 from neurode.estimators.estimator import Estimator, SettingError, check_choice, check_number
+from neurode.estimators.latent_events import read_eventful
 from neurode.estimators.latent_states import (
     FittedLatent,
     Posterior,
@@ -23,6 +24,7 @@ from neurode.estimators.latent_training import check_values
 from neurode.estimators.predictive import (
     Forecast,
     check_ids,
+    namer,
     predict,
     read_forecast_times,
     restore,
@@ -48,6 +50,8 @@ class LatentInference(Estimator):
     is_single_: bool
     names_: tuple[str, ...]
     n_features_in_: int
+    events: str | None
+    has_events_: bool
 
     def _options(self) -> SolveOptions:
         """How latent states are followed."""
@@ -67,13 +71,14 @@ class LatentInference(Estimator):
         Args:
             data: as in `fit`.
             ys: as in `fit`.
-            **form: `id`, `time` and `columns` of a frame, where they differ from those of `fit`.
+            **form: `id`, `time` and `columns` of a frame, where they differ from those of `fit`;
+                and `events`, if `fit` was given some.
 
         Returns:
             Means and standard deviations, [n, l] each. Of a series longer than `max_length`, the
             state is that at the first time of its last stretch.
         """
-        posterior = encode(self._fitted(), self._read(data, ys, form).series)
+        posterior = encode(self._fitted(), self._read(data, ys, form))
         return posterior.mean, posterior.scale
 
     def reconstruct(self, data: Any, ys: Any = None, **form: Any) -> Any:
@@ -147,27 +152,11 @@ class LatentInference(Estimator):
                 observation, or an id is unknown.
             SolveError: a latent state cannot be followed.
         """
-        self._check_fitted()
-        check_number("samples", samples, least=1, whole=True)
-        if not 0 < level < 1:
-            raise SettingError(f"level must be between 0 and 1, got {level!r}")
-        labels, is_single, posterior = self.labels_, self.is_single_, self.posterior_
-        if data is not None:
-            collection = self._read(data, ys, form)
-            labels, is_single = collection.labels, collection.is_single
-            posterior = encode(self._fitted(), collection.series)
-        if ids is not None:
-            chosen = check_ids(ids, labels, len(posterior.starts))
-            posterior = Posterior(*(x[chosen] for x in posterior))
-            labels = (
-                tuple(str(i) for i in chosen)
-                if labels is None
-                else tuple(labels[i] for i in chosen)
-            )
+        self._check_level(samples, level)
+        posterior, labels, is_single = self._begin(data, ys, ids, form)
         rows, is_shared = read_forecast_times(times, posterior, labels, self.calendar_)
         key = jax.random.fold_in(self._key(), 3)
-        name = lambda i: f"series {i if labels is None else repr(labels[i])}"  # noqa: E731
-        found = predict(self._fitted(), posterior, rows, samples, level, key, name)
+        found = predict(self._fitted(), posterior, rows, samples, level, key, namer(labels))
         given = [row if self.calendar_ is None else self.calendar_.format(row) for row in rows]
         return Forecast(
             *(stack(values, is_shared, is_single) for values in found),
@@ -202,7 +191,7 @@ class LatentInference(Estimator):
         return self.scaling_.values(np.asarray(self.model_.emission.draw(for_noise, outputs)))  # pyright: ignore[reportArgumentType]
 
     def score(self, data: Any, ys: Any = None, **options: Any) -> float:
-        """The bound of log p(y) in nats per observed number, over all series.
+        """The bound of log p(y) in nats per observed number or event, over all series.
 
         Args:
             data: as in `fit`.
@@ -213,7 +202,7 @@ class LatentInference(Estimator):
         return float(np.sum(bounds) / np.sum(counts))
 
     def score_samples(self, data: Any, ys: Any = None, **options: Any) -> np.ndarray:
-        """A lower bound of log p(y) of each series, in nats and in the data's units.
+        """A lower bound of log p(y, events) of each series, in nats and in the data's units.
 
         Args:
             data: as in `fit`.
@@ -233,15 +222,38 @@ class LatentInference(Estimator):
         check_number("samples", samples, least=1, whole=True)
         collection = self._read(data, ys, form)
         check_values(collection, self.likelihood)
-        owners, crops = cut_all(self._fitted(), collection.series)
+        owners, crops = cut_all(self._fitted(), collection)
         key = jax.random.fold_in(self._key(), 5)
         elbo, weighted, counts = score_crops(self._fitted(), crops, samples, key)
         found = weighted if bound == "iwae" else elbo
         # The density of the data is that of scaled values, divided by the scales.
         per_variable = np.asarray(crops.scored).sum(axis=1)
         found = found - per_variable @ np.log(self.scaling_.scale)
+        found = found - np.asarray(crops.counts).sum(axis=1) * np.log(self.scaling_.span)
         n = len(collection)
         return np.bincount(owners, found, n), np.bincount(owners, counts, n)
+
+    def _begin(
+        self, data: Any, ys: Any, ids: Any, form: dict[str, Any]
+    ) -> tuple[Posterior, tuple[str, ...] | None, bool]:
+        """Where the series' states are that are asked for, what they are called, if it is one."""
+        labels, is_single, posterior = self.labels_, self.is_single_, self.posterior_
+        if data is not None:
+            collection = self._read(data, ys, form)
+            labels, is_single = collection.labels, collection.is_single
+            posterior = encode(self._fitted(), collection)
+        if ids is None:
+            return posterior, labels, is_single
+        chosen = check_ids(ids, labels, len(posterior.starts))
+        posterior = Posterior(*(x[chosen] for x in posterior))
+        names = [str(i) if labels is None else labels[i] for i in chosen]
+        return posterior, tuple(names), is_single
+
+    def _check_level(self, samples: Any, level: Any) -> None:
+        self._check_fitted()
+        check_number("samples", samples, least=1, whole=True)
+        if not 0 < level < 1:
+            raise SettingError(f"level must be between 0 and 1, got {level!r}")
 
     def _read(self, data: Any, ys: Any, form: dict[str, Any]) -> Collection:
         self._check_fitted()
@@ -249,7 +261,15 @@ class LatentInference(Estimator):
             form = {"id": self.id_, "time": self.time_, "columns": self.names_} | form
         elif not hasattr(data, "names"):
             form = {"columns": self.names_} | form
-        collection = read_collection(data, ys, calendar=self.calendar_, **form)
+        events = form.pop("events", None)
+        collection = read_eventful(data, ys, events, self.events, calendar=self.calendar_, **form)
+        if (collection.counts is not None) != self.has_events_:
+            raise DataError(
+                "the model was fitted with events: give those of these series too, events=[…], "
+                "with [] where nothing happened"
+                if self.has_events_
+                else "the model was fitted without events: leave out events"
+            )
         found = collection.series.names
         if len(found) != self.n_features_in_:
             raise DataError(

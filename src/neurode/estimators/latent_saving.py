@@ -49,6 +49,7 @@ def write_latent(path: str | os.PathLike[str], estimator: Any) -> Path:
         "columns": {"id": estimator.id_, "time": estimator.time_},
         "is_single": estimator.is_single_,
         "gap": estimator.gap_,
+        "events": estimator.has_events_,
         "scaling": estimator.scaling_.to_json(),
     }
     return write_archive(path, estimator, {"model": estimator.model_}, arrays, facts)
@@ -77,10 +78,12 @@ def read_latent(path: Path, metadata: dict[str, Any], make: Callable, field: Any
         estimator.id_, estimator.time_ = metadata["columns"]["id"], metadata["columns"]["time"]
         estimator.is_single_, estimator.gap_ = bool(metadata["is_single"]), float(metadata["gap"])
         estimator.scaling_ = Scaling.from_json(metadata["scaling"])
+        estimator.has_events_ = bool(metadata.get("events", False))
         estimator.stats_ = dict(metadata["stats"])
         like = expected_arrays(metadata)
         with jax.enable_x64(metadata["dtype"] == "float64"):
-            model = estimator._new_model(estimator.n_features_in_, estimator.scaling_)
+            rate = 1.0 if estimator.has_events_ else None
+            model = estimator._new_model(estimator.n_features_in_, estimator.scaling_, rate)
             tree, _ = store.load(path, {"model": model, "arrays": like})
         arrays = tree["arrays"]
         estimator.posterior_ = Posterior(**{name: arrays[name] for name in Posterior._fields})

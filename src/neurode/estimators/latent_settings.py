@@ -28,6 +28,12 @@ def check_latent_settings(estimator: Any) -> None:
     check_choice("likelihood", e.likelihood, LIKELIHOODS)
     check_choice("activation", e.activation, tuple(ACTIVATIONS))
     check_choice("progress", e.progress, (True, False))
+    if e.events is not None and not (isinstance(e.events, str) and e.events):
+        raise SettingError(
+            "events must be 'times', if every row of a series is an event, or the name of the "
+            "variable that counts events, or None; times of events go to fit(…, events=…), got "
+            f"{e.events!r}"
+        )
     for name in ("latent", "encoder_units", "samples", "steps", "max_steps"):
         check_number(name, getattr(e, name), least=1, whole=True)
     check_number("max_length", e.max_length, least=2, whole=True)

@@ -10,11 +10,18 @@ from jaxtyping import Array, Float, Key
 
 from neurode.core.closures import hoist
 from neurode.core.status import SolveError, Status
-from neurode.data import SeriesBatch
 from neurode.estimators.collections import Collection
 from neurode.estimators.scaling import Scaling
 from neurode.estimators.series import observed_values
-from neurode.models import Crops, LatentModel, SolveOptions, solve_trajectories, weigh_evidence
+from neurode.models import (
+    CountedField,
+    Crops,
+    HappenedEvents,
+    LatentModel,
+    SolveOptions,
+    solve_trajectories,
+    weigh_evidence,
+)
 
 _MOST_LANES = 4096  # solved at a time, so that memory stays bounded
 _MOST_STATES = 1 << 20  # held at a time
@@ -50,17 +57,18 @@ class Posterior(NamedTuple):
     starts: np.ndarray
 
 
-def encode(fitted: FittedLatent, series: SeriesBatch) -> Posterior:
+def encode(fitted: FittedLatent, collection: Collection) -> Posterior:
     """The state of each series at the first time of its last `max_length` rows.
 
     Args:
         fitted: the model.
-        series: in the user's units.
+        collection: in the user's units.
     """
+    series = collection.series
     lengths = np.asarray(series.lengths)
     begins = np.maximum(lengths - fitted.max_length, 0)
     rows = min(fitted.max_length, int(lengths.max()))
-    crops = cut_crops(fitted, series, np.arange(len(series)), begins, rows)
+    crops = cut_crops(fitted, collection, np.arange(len(series)), begins, rows)
     n, ts = len(series), np.asarray(series.ts)
     mean, scale = _encode(fitted.model, _pad_crops(crops))
     return Posterior(
@@ -72,30 +80,39 @@ def encode(fitted: FittedLatent, series: SeriesBatch) -> Posterior:
 
 def cut_crops(
     fitted: FittedLatent,
-    series: SeriesBatch,
+    collection: Collection,
     owners: np.ndarray,
     begins: np.ndarray,
     rows: int,
+    more: int = 0,
 ) -> Crops:
     """Stretches of series in the model's units, padded to a power of two of rows.
 
     Args:
         fitted: the model.
-        series: in the user's units.
+        collection: in the user's units.
         owners: the series of each stretch, [m].
         begins: the row that each begins with, [m].
         rows: of the longest.
+        more: rows after it whose values are those of another stretch, but up to whose times it is
+            watched for events.
     """
+    series = collection.series
     lengths = np.asarray(series.lengths)[owners]
-    places = begins[:, None] + np.arange(bucket(rows))
-    inside = (places < lengths[:, None]) & (np.arange(places.shape[1]) < rows)
-    last = np.minimum(lengths, begins + rows)[:, None] - 1
+    places = begins[:, None] + np.arange(bucket(rows + more))
+    watched = (places < lengths[:, None]) & (np.arange(places.shape[1]) < rows + more)
+    inside = watched & (np.arange(places.shape[1]) < rows)
+    last = np.minimum(lengths, begins + rows + more)[:, None] - 1
     places = np.minimum(places, last)
     index = owners[:, None], places
     ts = np.asarray(series.ts, np.float64)[index]
     values = fitted.scaling.states(observed_values(series)[index])
     mask = np.isfinite(values) & inside[..., None]
     dtype = jnp.result_type(float)
+    events = None
+    if collection.counts is not None:
+        counts = np.where(watched, collection.counts[index], 0)
+        events = HappenedEvents(jnp.asarray(counts, dtype), jnp.asarray(inside))
     return Crops(
         jnp.asarray((ts - ts[:, :1]) / fitted.scaling.span, dtype),
         jnp.asarray(np.where(mask, values, 0), dtype),
@@ -103,16 +120,21 @@ def cut_crops(
         jnp.asarray(mask),
         jnp.zeros(len(owners), jnp.int32),
         jnp.ones((), dtype),
+        events,
     )
 
 
-def cut_all(fitted: FittedLatent, series: SeriesBatch) -> tuple[np.ndarray, Crops]:
-    """Series cut into stretches of at most `max_length` rows, and the series of each stretch."""
-    lengths = np.asarray(series.lengths)
+def cut_all(fitted: FittedLatent, collection: Collection) -> tuple[np.ndarray, Crops]:
+    """Series cut into stretches of at most `max_length` rows, and the series of each stretch.
+
+    A stretch is watched for events until the next one begins.
+    """
+    lengths = np.asarray(collection.series.lengths)
     owners = np.repeat(np.arange(len(lengths)), -(-lengths // fitted.max_length))
     begins = np.concatenate([np.arange(0, n, fitted.max_length) for n in lengths])
     rows = min(fitted.max_length, int(lengths.max()))
-    return owners, cut_crops(fitted, series, owners, begins, rows)
+    more = int(collection.counts is not None and lengths.max() > rows)
+    return owners, cut_crops(fitted, collection, owners, begins, rows, more)
 
 
 @eqx.filter_jit
@@ -159,6 +181,36 @@ def follow(
     return [out[1 : len(row) + 1] for out, row in zip(outputs, elapsed, strict=True)]
 
 
+def follow_rates(
+    fitted: FittedLatent,
+    initial: Float[np.ndarray, "n l"],
+    elapsed: list[np.ndarray],
+    label: Any = "series {}".format,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Events per unit of the user's time, and their integral, along each latent path.
+
+    Args:
+        fitted: the model, which has a rate.
+        initial: as in `follow`.
+        elapsed: as in `follow`.
+        label: as in `follow`.
+
+    Raises:
+        SolveError: a path cannot be followed.
+    """
+    assert fitted.model.rate is not None
+    counted = CountedField(fitted.model.field, fitted.model.rate)
+    read = jax.tree_util.Partial(_read_rates, counted)
+    model = eqx.tree_at(lambda m: (m.field, m.decoder), fitted.model, (counted, read))
+    begin = np.concatenate([initial, np.zeros_like(initial[:, :1])], axis=1)
+    found = follow(fitted._replace(model=model), begin, elapsed, label)
+    return [(np.exp(rows[:, 0]) / fitted.scaling.span, rows[:, 1]) for rows in found]
+
+
+def _read_rates(counted: CountedField, states: Array) -> Array:
+    return jnp.stack(counted.read(states), axis=-1)
+
+
 def _follow_lanes(fitted, initial, ts, begin: int, label: Any) -> list[np.ndarray]:
     chosen = slice(begin, begin + _MOST_LANES)
     initial, ts = initial[chosen], ts[chosen]
@@ -194,7 +246,7 @@ def reconstruct(fitted: FittedLatent, collection: Collection) -> list[np.ndarray
     Raises:
         SolveError: a latent state cannot be followed.
     """
-    owners, crops = cut_all(fitted, collection.series)
+    owners, crops = cut_all(fitted, collection)
     mean = np.asarray(_encode(fitted.model, _pad_crops(crops))[0], np.float64)[: len(owners)]
     width = fitted.max_length
     parts = np.arange(len(owners)) - np.searchsorted(owners, owners)
@@ -216,7 +268,7 @@ def reconstruct(fitted: FittedLatent, collection: Collection) -> list[np.ndarray
 def score_crops(
     fitted: FittedLatent, crops: Crops, samples: int, key: Key[Array, ""]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bounds of log p(y) for each stretch: ELBO and importance-weighted, and observed numbers.
+    """Bounds of log p(y) for each stretch: ELBO and importance-weighted, and what was observed.
 
     Source: Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted autoencoders", ICLR
     2016, equation 8.
@@ -226,6 +278,9 @@ def score_crops(
         crops: the stretches, [m].
         samples: k, draws of each state.
         key: of the draws.
+
+    Returns:
+        Both bounds in the model's units, and the count of observed numbers and events, [m] each.
     """
     n, width = crops.ts.shape
     size = max(1, min(bucket(n), _MOST_STATES // (samples * width)))
@@ -235,7 +290,8 @@ def score_crops(
         found = _score(fitted.model, _pad_crops(part, size), fitted.options, samples, key)
         bounds.append(np.asarray(found, np.float64)[:, : len(part.ts)])
     elbo, weighted = np.concatenate(bounds, axis=1)
-    return elbo, weighted, np.asarray(crops.scored).sum((1, 2))
+    counts = np.asarray(crops.scored).sum((1, 2)) + np.asarray(crops.counts).sum(1)
+    return elbo, weighted, counts
 
 
 @eqx.filter_jit

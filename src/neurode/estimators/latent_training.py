@@ -18,7 +18,9 @@ from neurode.estimators.scaling import Scaling, spread
 from neurode.estimators.series import observed_values
 from neurode.models import (
     BernoulliEmission,
+    EventRate,
     GaussianEmission,
+    HappenedEvents,
     LatentLoss,
     LatentModel,
     PoissonEmission,
@@ -167,10 +169,15 @@ def train(
     for_stretches, for_crops = jax.random.split(jax.random.fold_in(key, 2))
     ts = np.asarray(series.ts, np.float64)
     values = scaling.states(observed_values(series))
+    events = None
+    if collection.counts is not None:
+        is_row = np.arange(ts.shape[1]) < np.asarray(series.lengths)[:, None]
+        events = HappenedEvents(jnp.asarray(collection.counts, dtype), jnp.asarray(is_row))
     rows = SeriesRows(
         jnp.asarray((ts - ts[:, :1]) / scaling.span, dtype),
         jnp.asarray(np.nan_to_num(values), dtype),
         jnp.asarray(np.isfinite(values)),
+        events,
     )
     stretches = Stretches.cut(
         rows,
@@ -197,7 +204,7 @@ def train(
         run=run,
         config=config,
         resume=resume,
-        trainable=_mark(is_noise_learned),
+        trainable=_mark(is_noise_learned, None if model.rate is None else EventRate(True, False)),  # pyright: ignore[reportArgumentType]
         skip_non_finite=10,
         progress=progress,
     )
@@ -214,6 +221,6 @@ def _make_optimizer(rate: float, weight_decay: float, steps: int) -> optax.Gradi
     )
 
 
-def _mark(emission: bool) -> Any:
+def _mark(emission: bool, rate: Any = True) -> Any:
     """True for all parts of a model, and as told for what describes the observations."""
-    return LatentModel(True, True, True, emission)  # pyright: ignore[reportArgumentType]
+    return LatentModel(True, True, True, emission, rate)  # pyright: ignore[reportArgumentType]

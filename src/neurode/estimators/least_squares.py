@@ -89,7 +89,7 @@ class _State(NamedTuple):
 
 
 def minimise(
-    residuals: Callable[[Float[Array, " k"], Float[Array, "n q"]], Residuals],
+    residuals: Callable[[Float[Array, " k"], Float[Array, "n q"], Bool[Array, ""]], Residuals],
     noise: GaussianNoise,
     shared: Float[Array, " k"],
     local: Float[Array, "n q"],
@@ -101,7 +101,9 @@ def minimise(
     rejected like one that makes the fit worse, and a shorter one is tried.
 
     Args:
-        residuals: of (shared, local), with derivatives.
+        residuals: of (shared, local, is_wanted), with derivatives. Many fits under vmap go on
+            until the last is done; those that are done before ask for residuals that nobody looks
+            at, and say so, that they need not be paid for.
         noise: their likelihood.
         shared: where to start.
         local: where to start.
@@ -111,9 +113,8 @@ def minimise(
         What was found; its loss is infinite if there are no finite residuals at the start.
     """
     # The start is the first thing tried, so that the compiled program holds one solve only.
-    nothing = jax.tree.map(
-        lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(residuals, shared, local)
-    )
+    shapes = jax.eval_shape(residuals, shared, local, jnp.asarray(True))
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     infinite = jnp.asarray(jnp.inf, shared.dtype)
     found = Found(
         shared,
@@ -140,7 +141,7 @@ def minimise(
 def _try(residuals: Callable, noise: GaussianNoise, state: _State) -> _State:
     """Evaluate the planned step; keep it if it is better, damp more if not."""
     found, damping, promised = state.found, state.damping, state.promised
-    tried = residuals(*state.next)
+    tried = residuals(*state.next, ~state.done)
     loss = noise.loss(tried.values)
     is_first = found.iterations < 0
     gained = found.loss - loss

@@ -29,12 +29,10 @@ from neurode.estimators.matching import (
 )
 from neurode.estimators.scaling import revert
 from neurode.estimators.series import first_states
-from neurode.estimators.settings import read_bounds
+from neurode.estimators.settings import MATCHING, read_bounds
 from neurode.estimators.shooting import ShootingFit, fit_parameters
 from neurode.estimators.starting import cut_series, read_start, scatter, surround
 from neurode.models import ParameterSpace, SolveOptions
-
-_MATCHING = ("gradient_matching", "orthogonality")
 
 
 class Plan(NamedTuple):
@@ -87,7 +85,7 @@ def fit_ode(ode: Callable, series: SeriesBatch, first: np.ndarray, plan: Plan) -
     """
     start, missing = read_start(plan.parameters, plan.bounds)
     for_match, for_starts = jax.random.split(plan.key)
-    if plan.method in _MATCHING:
+    if plan.method in MATCHING:
         with jax.enable_x64(True):
             return _match(ode, series, start, missing, plan, for_match)
     others: list[dict[str, float]] = []
@@ -179,7 +177,7 @@ def _match(
         )
     moved = influence(problem, found)
     estimates = infer_matched(problem, found, moved, observed, series)
-    if plan.method in _MATCHING:
+    if plan.method in MATCHING:
         for sentence in estimates.problems:
             warnings.warn(sentence, IdentifiabilityWarning, stacklevel=5)
         if not found.converged:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,6 +14,7 @@ from neurode.data import DataError, Events, read_events
 from neurode.estimators.estimator import Estimator, SettingError, as_key
 from neurode.estimators.intensities import (
     Clock,
+    Intensity,
     Schedule,
     evaluate,
     place_nodes,
@@ -30,20 +31,6 @@ from neurode.solvers import Tsit5
 from neurode.solvers.solver import Solver
 
 _CELLS = 8192  # of the inverse of the integral, for samples
-
-
-class Intensity(NamedTuple):
-    """Events per unit of time, with a band.
-
-    Attributes:
-        rate: [T].
-        low: lower end of the band, [T].
-        high: upper end of the band, [T].
-    """
-
-    rate: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
 
 
 class PoissonProcess(Estimator):

@@ -36,7 +36,7 @@ def write_process(path: str | os.PathLike[str], estimator: Any) -> Path:
     arrays["windows"] = estimator.windows_
     calendar = estimator.calendar_
     facts = {
-        "dtype": str(estimator.model_.scale.dtype),
+        "dtype": str(estimator.model_.rate.scale.dtype),
         "calendar": None if calendar is None else {"zone": calendar.zone},
         "num_events": estimator.num_events_,
     }

@@ -1,6 +1,6 @@
 """Forecasts with their uncertainty, and the forms in which estimates are handed back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from neurode.estimators.latent_states import (
     bucket,
     draw_states,
     follow,
+    follow_rates,
     pad_rows,
 )
 from neurode.models import GaussianEmission
@@ -234,8 +235,51 @@ def _add_noise(emission, outputs, key, draws: int) -> Array:
     )
 
 
+def sample_rates(
+    fitted: FittedLatent,
+    posterior: Posterior,
+    rows: list[np.ndarray],
+    samples: int,
+    key: Key[Array, ""],
+    label: Any,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The rate of events along sampled paths of each series, and its integral.
+
+    Args:
+        fitted: the model, which has a rate.
+        posterior: where the series' states are.
+        rows: times of each.
+        samples: k, paths drawn for each.
+        key: of the states.
+        label: the number of a series -> what a message calls it.
+
+    Returns:
+        Rates per unit of time and their integrals from the state's time on, [k, T_i] each.
+    """
+    initial = draw_states(posterior, samples, key)
+    elapsed = [row - start for row, start in zip(rows, posterior.starts, strict=True)]
+    found = follow_rates(
+        fitted,
+        initial.reshape(-1, initial.shape[-1]),
+        [row for row in elapsed for _ in range(samples)],
+        lambda i: label(i // samples),
+    )
+    parts = [found[i * samples : (i + 1) * samples] for i in range(len(rows))]
+    return [
+        (np.stack([rates for rates, _ in part]), np.stack([grown for _, grown in part]))
+        for part in parts
+    ]
+
+
+def namer(labels: tuple[str, ...] | None) -> Callable[[int], str]:
+    """The number of a series -> what a message calls it."""
+    return lambda i: f"series {i if labels is None else repr(labels[i])}"
+
+
 def restore(values: list[np.ndarray], collection: Collection) -> Any:
-    """Values [T_i, d] of each series in the form in which the series came."""
+    """Values [T_i, d] of each series in the form in which the series came, at the rows it had."""
+    if collection.given is not None:
+        values = [x[given[: len(x)]] for x, given in zip(values, collection.given, strict=True)]
     if collection.time is not None and collection.labels is not None:
         return dict(zip(collection.labels, values, strict=True))
     if collection.is_single:

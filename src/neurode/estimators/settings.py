@@ -18,7 +18,8 @@ from neurode.estimators.least_squares import MOST_ITERATIONS
 from neurode.estimators.scaling import TRANSFORMS
 from neurode.nn.vector_fields import ACTIVATIONS
 
-METHODS = ("shooting", "multiple_shooting", "gradient_matching", "orthogonality")
+MATCHING = ("gradient_matching", "orthogonality")
+METHODS = ("shooting", "multiple_shooting", *MATCHING)
 """Of fitting an ODE's parameters."""
 
 
@@ -140,7 +141,7 @@ def _check_method(e: Any) -> None:
         if not isinstance(guess, (int, float, np.number)) or not math.isfinite(guess):
             raise SettingError(f"unobserved {name!r} needs a number as a guess, got {guess!r}")
     has_start = isinstance(e.parameters, Mapping) and None not in e.parameters.values()
-    if hidden and e.method in ("gradient_matching", "orthogonality"):
+    if hidden and e.method in MATCHING:
         raise SettingError(
             f"method={e.method!r} needs every component of the state, but "
             f"{', '.join(map(repr, hidden))} is not observed; use method='shooting'"

@@ -63,9 +63,19 @@ class Shooting(eqx.Module):
             return fixed
         return jnp.exp(local * self.units) if self.transform == "log" else local * self.units
 
-    def residuals(self, shared: Float[Array, " k"], local: Float[Array, "n q"]) -> Residuals:
-        """(T(prediction) - T(observation)) / units, with exact derivatives."""
-        found = self.model.sensitivities(shared, local, self.initial_state, self.fixed, self.ts)
+    def residuals(
+        self,
+        shared: Float[Array, " k"],
+        local: Float[Array, "n q"],
+        is_wanted: Bool[Array, ""] | bool = True,
+    ) -> Residuals:
+        """(T(prediction) - T(observation)) / units, with exact derivatives.
+
+        Where they are not wanted, the solve ends where it begins: as a lane among others it takes
+        no step, and those that have steps to take go on without it.
+        """
+        ts = jnp.where(is_wanted, self.ts, self.ts[:, :1])
+        found = self.model.sensitivities(shared, local, self.initial_state, self.fixed, ts)
         by_shared, by_local, values = found.by_shared, found.by_local, found.states
         if self.transform == "log":
             by_shared, by_local = (by / values[..., None] for by in (by_shared, by_local))

@@ -12,8 +12,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.custom_derivatives import SymbolicZero
 
 from ..core.lane_calls import Lanes, lane_call
+from ..core.lanes import varying_axes
 from ..core.one_way import forward_only
 from ..core.trees import is_differentiable, tree_map, zero_cotangent
 from ..loops.bounded import counted_loop
@@ -67,8 +70,11 @@ class Checkpointed(GradientStrategy):
 
 
 def _call(function: Any, settings: Settings, static: Any, *operands: Any) -> Any:
-    """function(lanes, settings, static, *operands), which is told of lanes where it suits."""
-    if settings.dense or not settings.solver.suits_lanes:
+    """function(lanes, settings, static, *operands), which is told of lanes where it suits.
+
+    Over a mesh every device keeps to the loop of one system, vmapped.
+    """
+    if settings.dense or not settings.solver.suits_lanes or varying_axes(operands):
         return function(None, settings, static, *operands)
     return lane_call(function, (settings, static), *operands, copies=function is not _run)
 
@@ -179,13 +185,31 @@ def _forward_lanes(settings: Settings, max_memory: Any, lanes: Lanes, inputs: In
     return marked, (inputs, kept, recorded)
 
 
+def _forward_asked(settings: Settings, max_memory: Any, lanes: Lanes, asked: Inputs) -> tuple:
+    """As `_forward_lanes`, of inputs that know whether they are differentiated."""
+    inputs = tree_map(lambda x: x.value, asked, is_leaf=_is_primal)
+    marked, kept = _forward_lanes(settings, max_memory, lanes, inputs)
+    # In the structure, where it is known when the way back is traced.
+    return marked, (*kept, () if asked.ts.perturbed else None)
+
+
+def _is_primal(x: Any) -> bool:
+    return hasattr(x, "perturbed")
+
+
 def _backward_lanes(settings, max_memory, lanes, residuals, cotangent: Trajectory) -> tuple:
     del max_memory
-    inputs, found, recorded = residuals
-    return (LaneReplay(settings, lanes, inputs, found, recorded, cotangent).run(),)
+    inputs, found, recorded, wants_times = residuals
+    cotangent = tree_map(
+        lambda x: np.zeros(x.shape, x.dtype) if isinstance(x, SymbolicZero) else x, cotangent
+    )
+    replay = LaneReplay(
+        settings, lanes, inputs, found, recorded, cotangent, wants_times is not None
+    )
+    return (replay.run(),)
 
 
-_solve_lanes.defvjp(_forward_lanes, _backward_lanes)
+_solve_lanes.defvjp(_forward_asked, _backward_lanes, symbolic_zeros=True)
 
 
 # -- a gradient per lane (`vmap` of `grad`) --------------------------------------------------------

@@ -6,6 +6,7 @@ step is differentiated as one function of all lanes, so that the cotangent of we
 lanes share is a sum from the start (one matrix product, never an array per lane).
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,7 +20,17 @@ from ..core.lanes_last import compute_once, over_lanes, runtime_one
 from ..core.status import Status
 from ..core.trees import add, is_differentiable, per_row, tree_map, zero_cotangent
 from ..loops.lane_log import LaneEntry, LaneLog, Recorded, walk_chunks_back
-from ..loops.lanes import LaneState, lanes_first, lanes_last, put, settled, take, widths
+from ..loops.lanes import (
+    LaneState,
+    lanes_first,
+    lanes_last,
+    put,
+    save_times,
+    settled,
+    take,
+    widths,
+    window,
+)
 from ..loops.problem import FREE, Entry, Problem, Trajectory
 from ..loops.replay import Ends, Replayed, replay_row, replay_step
 from .gradient import (
@@ -75,15 +86,19 @@ class LaneReplay:
         found: what the forward pass found, lanes first; its rows are not needed.
         recorded: its attempts.
         cotangent: of the trajectory, lanes first.
+        wants_times: whether the save times have a cotangent; else it is left at zero, which saves
+            a good part of the arithmetic.
     """
 
     def __init__(
         self, settings: Settings, lanes: Lanes, inputs: Inputs, found: Trajectory,
-        recorded: Recorded, cotangent: Trajectory,
+        recorded: Recorded, cotangent: Trajectory, wants_times: bool = True,
     ):  # fmt: skip
+        self.wants_times = wants_times
         self.settings, self.lanes, self.inputs = settings, lanes, inputs
         self.size, self.widths = lanes.size, widths(lanes.size, shrink=8)
         self.n = inputs.ts.shape[-1]
+        self.window = window(self.n)
         self.one = runtime_one(inputs.y0)
         own, self.shared = lanes.split(inputs)
         self.own = lanes_last(own)
@@ -119,6 +134,10 @@ class LaneReplay:
             return over_lanes(one)(own, own_part, constants, args)
 
         return jax.vjp(all_lanes, args, own_part, self.shared_part)
+
+    def times(self, tree: Any) -> Any:
+        """Times, of which nothing is differentiated where nobody asks for it."""
+        return tree if self.wants_times else jax.lax.stop_gradient(tree)
 
     # -- the walk ----------------------------------------------------------------------------------
 
@@ -213,6 +232,7 @@ class LaneReplay:
         zero = jnp.zeros_like(t0)
 
         def step(problem, entry, y, shift, ends):
+            shift, ends = self.times((shift, ends))
             taken = replay_step(problem, entry, index, y, None, shift, ends, has_inner_rows)
             return taken._replace(evals=None)
 
@@ -245,41 +265,51 @@ class LaneReplay:
         inside: Any, after: _Walk, everybody: _All,
     ) -> tuple:  # fmt: skip
         """Add up the cotangents of the rows that were interpolated inside a step."""
-        numbers = jnp.arange(self.size) if ids is None else ids
-        flat = tree_map(lambda x: x.reshape(self.size * self.n, -1), self.rows)
+        lanes = jnp.arange(self.size) if ids is None else ids
 
-        def is_inside(index):
-            return active & (index >= 1) & (index >= entry.first_row)
+        def are_inside(numbers):
+            return active & (numbers >= 1) & (numbers >= entry.first_row)
 
-        def pull_row(state):
-            index, here, inside, own_bar, everybody = state
-            at = numbers * self.n + jnp.maximum(index, 0)
+        def pull_rows(state):
+            index, _, inside, own_bar, everybody = state
+            first = jnp.maximum(index + 1 - self.window.size, 0)
+            numbers = first + self.window
+            here = are_inside(numbers) & (numbers <= index)
+            at = lanes * self.n + first
 
-            def row_bar(x, like):
-                picked = jnp.take(x, at, axis=0, mode="clip").T
-                return jnp.where(here, picked, 0).reshape(*like.shape[2:], -1)
+            def rows_bar(x):
+                entries = math.prod(x.shape[2:])
+                where = (at + self.window)[:, None] * entries + jnp.arange(entries)[:, None]
+                found = compute_once(jnp.take(x.reshape(-1), where, mode="clip"), self.one)
+                found = jnp.where(here[:, None], found, 0)
+                return found.reshape(len(found), *x.shape[2:], -1)
 
-            def time(own, index):
-                return eqx.combine(own, self.shared).ts[index]
+            # One by one: the sums over an axis of rows that a transpose would take are slow.
+            def values(problem, entry, ts, y, coefficients, shift, h):
+                ts, shift, h = self.times((ts, shift, h))
+                return [replay_row(problem, entry, t, y, coefficients, shift, h) for t in ts]
 
-            def value(problem, entry, t, y, coefficients, shift, h):
-                return replay_row(problem, entry, t, y, coefficients, shift, h)
-
-            t = over_lanes(time)(own, index)
-            args = (t, y, taken.coefficients, taken.shift, taken.h)
-            _, pull = self.vjp(value, own, entry, args)
-            (t_bar, *inner), own_more, shared_more = pull(tree_map(row_bar, flat, self.rows))
-            everybody = _All(add(everybody.shared, shared_more), everybody.ts.at[at].add(t_bar))
-            index = index - here
+            ts = compute_once(save_times(eqx.combine(own, self.shared).ts, numbers), self.one)
+            args = (list(ts), y, taken.coefficients, taken.shift, taken.h)
+            _, pull = self.vjp(values, own, entry, args)
+            found = tree_map(rows_bar, self.rows)
+            (ts_bar, *inner), own_more, shared_more = pull(
+                [tree_map(lambda x, i=i: x[i], found) for i in range(len(here))]
+            )
+            everybody = everybody._replace(shared=add(everybody.shared, shared_more))
+            if self.wants_times:
+                at = at + self.window
+                everybody = everybody._replace(ts=everybody.ts.at[at].add(jnp.stack(ts_bar)))
+            index = index - jnp.sum(here, axis=0, dtype=index.dtype)
             return (
-                index, is_inside(index), add(inside, tuple(inner)), add(own_bar, own_more),
+                index, are_inside(index), add(inside, tuple(inner)), add(own_bar, own_more),
                 everybody,
             )  # fmt: skip
 
         index, _, inside, own_bar, everybody = while_any(
             lambda state: jnp.any(state[1]),
-            pull_row,
-            (after.next_row, is_inside(after.next_row), inside, after.own, everybody),
+            pull_rows,
+            (after.next_row, are_inside(after.next_row), inside, after.own, everybody),
         )
         return inside, after._replace(next_row=index, own=own_bar), everybody
 
@@ -300,7 +330,7 @@ class LaneReplay:
             "field": eqx.combine(field, result.field),
             "save": eqx.combine(save, result.save),
             "y0": lanes_first(add(walk.y, y_bar)),
-            "ts": ts,
+            "ts": ts if self.wants_times else jnp.zeros_like(ts),
         }
         if self.inputs.probe is not None:
             replace["probe"] = self.evals().astype(self.inputs.probe.dtype)

@@ -29,7 +29,6 @@ from .problem import Problem, Recording, Trajectory
 
 _BARE = Recording(rows=False)
 _NARROWEST = 16
-_ROWS_AT_ONCE = 4
 
 
 def widths(size: int, shrink: int = 4) -> list[int]:
@@ -64,6 +63,18 @@ def put(tree: Any, ids: jax.Array, part: Any) -> Any:
     return tree_map(lambda x, v: x.at[..., ids].set(v), tree, part)
 
 
+def window(n: int) -> jax.Array:
+    """Numbers of the rows that are looked at together, [rows, 1], when there are n."""
+    return jnp.arange(min(4, n))[:, None]
+
+
+def save_times(ts: jax.Array, numbers: jax.Array) -> jax.Array:
+    """The save times with these numbers [rows, lanes], of times [rows] or [rows, lanes]."""
+    if ts.ndim == 1:
+        return jnp.take(ts, numbers, mode="clip")
+    return jnp.take_along_axis(ts, numbers, axis=0, mode="clip")
+
+
 def settled(problem: Problem, one: jax.Array, arguments: bool = False) -> Problem:
     """The problem with every derivative computed once (see `compute_once`).
 
@@ -85,7 +96,7 @@ class LaneState(NamedTuple):
     carry: Carry
     """Of the lanes that there is room for, lanes last."""
     rows: Any
-    """Leaves [number of lanes * rows + 1, entries]; the last row takes what nobody asked for."""
+    """Leaves [number of lanes * (rows and a window beyond), entries]."""
     log: LaneLog | None
 
 
@@ -119,6 +130,8 @@ class LaneEngine:
         """One lane's problem, of which only the static parts and shapes may be used."""
         self.one = runtime_one(eqx.combine(own, shared).y0)
         self.n, self.wants_rows = self.problem.ts.shape[0], wants_rows
+        self.window = window(self.n)
+        self.stride = self.n + self.window.size
 
     def _describe(self, example: list[Problem], own: Any) -> Any:
         problem = self.build(own, self.shared)
@@ -136,12 +149,11 @@ class LaneEngine:
         return over_lanes(lambda own: self.loop(own).start())(self.own)
 
     def blank_rows(self) -> Any:
-        """Room for what is saved between the first and the last time."""
+        """Room for what is saved between the first and the last time, and for a window beyond."""
         if self.n == 2:
             return None
-        return tree_map(
-            lambda x: jnp.zeros((self.size * self.n + 1, x.size), x.dtype), self.row_shapes
-        )
+        room = self.size * self.stride
+        return tree_map(lambda x: jnp.zeros((room, x.size), x.dtype), self.row_shapes)
 
     # -- stepping ----------------------------------------------------------------------------------
 
@@ -226,34 +238,31 @@ class LaneEngine:
 
         if not dense_evals:
             return LaneState(*save(new, state.rows), log)
-        is_passed = self.is_passed(own, new.next_row, self.time(own, new.next_row), taken)
+        is_passed = self.is_passed(own, new.next_row, taken)
         carry, rows = lax.cond(any_lane(is_passed.any()), save, lambda *x: x, new, state.rows)
         evals = carry.extra_evals + is_passed * dense_evals
         return LaneState(carry._replace(extra_evals=evals), rows, log)
 
-    def is_passed(self, own: Any, index: jax.Array, t: jax.Array, taken: Taken) -> jax.Array:
-        """Whether save time t, number `index` and not the last, lies in the step just taken."""
+    def is_passed(self, own: Any, index: jax.Array, taken: Taken) -> jax.Array:
+        """Whether save time number `index`, not the last, lies in the step just taken."""
+        return self.are_passed(index[None], own, taken)[1][0]
 
-        def distance(own, reached, t):
-            return self.loop(own).direction * until(reached, t)
+    def are_passed(self, numbers: jax.Array, own: Any, taken: Taken) -> tuple:
+        """The save times with these numbers [rows, lanes], and the same of them."""
+        ts = save_times(eqx.combine(own, self.shared).ts, numbers)
+        ts = compute_once(ts, self.one)
 
-        is_reached = over_lanes(distance)(own, taken.reached, t) <= 0
-        return taken.accept & (index < self.n - 1) & is_reached
+        def distance(own, reached, ts):
+            return self.loop(own).direction * until(reached, ts)
 
-    def time(self, own: Any, index: jax.Array) -> jax.Array:
-        """Save time `index` of each lane."""
-        ts = eqx.combine(own, self.shared).ts
-        if ts.ndim == 1:
-            t = jnp.take(ts, index, mode="clip")
-        else:
-            t = jnp.take_along_axis(ts, index[None], axis=0, mode="clip")[0]
-        return compute_once(t, self.one)
+        are_reached = over_lanes(distance)(own, taken.reached, ts) <= 0
+        return ts, taken.accept & (numbers < self.n - 1) & are_reached
 
     def pass_rows(self, own: Any, new: Carry, taken: Taken) -> Carry:
         """Count the save times that the step has passed (all but the last)."""
 
         def passed(index):
-            return self.is_passed(own, index, self.time(own, index), taken)
+            return self.is_passed(own, index, taken)
 
         index = while_any(
             lambda index: jnp.any(passed(index)), lambda index: index + passed(index), new.next_row
@@ -265,8 +274,8 @@ class LaneEngine:
     ) -> tuple[Carry, Any]:
         """Interpolate at the save times that the step has passed (all but the last).
 
-        Lanes pass different numbers of them; a few are looked at together, and again while any
-        lane has passed all of these.
+        Lanes pass different numbers of them. A window of a few is written for all, whether they
+        were passed or not: what was not is written again when it is.
         """
         coefficients = taken.step
         if self.problem.solver.evaluations.dense:
@@ -277,29 +286,34 @@ class LaneEngine:
 
             coefficients = over_lanes(interpolant)(own, old, taken.h, taken.step)
 
-        def value(own, t, old, h, coefficients):
+        def values(own, ts, old, h, coefficients):
             problem = self.loop(own).problem
-            return problem.row(t, evaluate(old.y, coefficients, until(old.clock, t), h))
+
+            def value(t):
+                return problem.row(t, evaluate(old.y, coefficients, until(old.clock, t), h))
+
+            return jax.vmap(value)(ts)
 
         def body(state):
             index, _, rows = state
-            places, values, count = [], [], jnp.zeros((), self.one.dtype)
-            for i in range(_ROWS_AT_ONCE):
-                t = self.time(own, index + i)
-                here = self.is_passed(own, index + i, t, taken).astype(self.one.dtype)
-                here = compute_once(here, self.one)
-                values.append(over_lanes(value)(own, t, old, taken.h, coefficients))
-                count = count + here
-                places.append(jnp.where(here > 0, ids * self.n + index + i, self.size * self.n))
-            at = jnp.concatenate(places)
-            values = tree_map(lambda *xs: jnp.concatenate([_flat(x) for x in xs]), *values)
-            rows = tree_map(lambda x, v: x.at[at].set(v), rows, values)
-            index = index + count.astype(index.dtype)
-            return index, self.is_passed(own, index, self.time(own, index), taken), rows
+            count = self.window.size
+            ts, passed = self.are_passed(index + jnp.arange(count + 1)[:, None], own, taken)
+            found = over_lanes(values)(own, ts[:count], old, taken.h, coefficients)
+            at = ids * self.stride + index
+            # XLA would evaluate the polynomials in the order in which rows are written, one lane
+            # after the other: it does not look through a branch.
+            rows = lax.cond(
+                self.one > 0,
+                lambda *xs: tree_map(put_windows, *xs), lambda rows, *_: rows,
+                rows, tree_map(lambda _: at, rows), found,
+            )  # fmt: skip
+            index = index + jnp.sum(passed[:-1], axis=0, dtype=index.dtype)
+            return index, passed[-1], rows
 
         index = new.next_row
-        start = (index, self.is_passed(own, index, self.time(own, index), taken), rows)
-        index, _, rows = while_any(lambda state: jnp.any(state[1]), body, start)
+        index, _, rows = while_any(
+            lambda state: jnp.any(state[1]), body, (index, taken.accept, rows)
+        )
         return new._replace(next_row=index), rows
 
     # -- after -------------------------------------------------------------------------------------
@@ -344,7 +358,7 @@ class LaneEngine:
         number = jnp.arange(self.n)
 
         def leaf(a, b, x):
-            x = x[:-1].reshape(self.size, self.n, *a.shape[1:])
+            x = x.reshape(self.size, self.stride, *a.shape[1:])[:, : self.n]
             is_left = (number >= next_row[:, None]).reshape(x.shape[:2] + (1,) * (x.ndim - 2))
             is_first = (number == 0).reshape((1, -1) + (1,) * (x.ndim - 2))
             return jnp.where(is_first, a[:, None], jnp.where(is_left, b[:, None], x))
@@ -352,6 +366,10 @@ class LaneEngine:
         return tree_map(leaf, first, last, inner)
 
 
-def _flat(values: jax.Array) -> jax.Array:
-    """[..., lanes] as [lanes, entries]."""
-    return values.reshape(-1, values.shape[-1]).T
+def put_windows(rows: jax.Array, at: jax.Array, values: jax.Array) -> jax.Array:
+    """Flat rows with values [window, ..., lanes], where `at` is the first row of each lane's."""
+    values = values.reshape(len(values), -1, values.shape[-1])
+    numbers = lax.ScatterDimensionNumbers((0, 1), (), (0,))
+    return lax.scatter(
+        rows, at[:, None], values, numbers, unique_indices=True, mode="promise_in_bounds"
+    )

@@ -25,6 +25,7 @@ from neurode.models.flow import Transported as Transported
 from neurode.models.flow import log_density as log_density
 from neurode.models.flow import transport as transport
 from neurode.models.latent import Crops as Crops
+from neurode.models.latent import HappenedEvents as HappenedEvents
 from neurode.models.latent import LatentLoss as LatentLoss
 from neurode.models.latent import LatentModel as LatentModel
 from neurode.models.latent import new_latent_model as new_latent_model
@@ -36,6 +37,8 @@ from neurode.models.odenet import ODENet as ODENet
 from neurode.models.parameters import Parameters as Parameters
 from neurode.models.parameters import ParameterSpace as ParameterSpace
 from neurode.models.parameters import UnknownParameter as UnknownParameter
+from neurode.models.rates import CountedField as CountedField
+from neurode.models.rates import EventRate as EventRate
 from neurode.models.sensitivities import ParametricODE as ParametricODE
 from neurode.models.sensitivities import Sensitivities as Sensitivities
 from neurode.models.supervised import CrossEntropy as CrossEntropy
@@ -44,16 +47,19 @@ from neurode.models.tabular import TabularODENet as TabularODENet
 
 __all__ = [
     "BernoulliEmission",
+    "CountedField",
     "Crops",
     "CrossEntropy",
     "Dynamics",
     "Emission",
     "EventLikelihood",
+    "EventRate",
     "EventWindows",
     "Flow",
     "FlowLikelihood",
     "GaussianEmission",
     "GaussianNoise",
+    "HappenedEvents",
     "LatentIntensity",
     "LatentLoss",
     "LatentModel",

@@ -10,7 +10,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from neurode.ivp import solve
 from neurode.models.dynamics import SolveOptions
-from neurode.nn import MLP, MLPField
+from neurode.models.rates import CountedField, EventRate, event_log_likelihood
+from neurode.nn import MLPField
 
 
 class EventWindows(NamedTuple):
@@ -44,19 +45,17 @@ class Intensities(NamedTuple):
 
 
 class LatentIntensity(eqx.Module):
-    """lambda(t) = scale exp(readout(z(t))) with dz/dt = field(t, z).
+    """lambda(t) = rate(z(t)) with dz/dt = field(t, z).
 
     Attributes:
         field: the latent dynamics.
-        readout: from a latent state to log(lambda / scale).
+        rate: lambda of a latent state.
         initial: the latent state at the start, [d].
-        scale: the mean rate of the data; not trained.
     """
 
     field: MLPField
-    readout: MLP
+    rate: EventRate
     initial: Float[Array, " d"]
-    scale: Float[Array, ""]
 
     @classmethod
     def new(
@@ -79,22 +78,13 @@ class LatentIntensity(eqx.Module):
         keys = jax.random.split(key, 3)
         return cls(
             MLPField(size, hidden, time_dependent=True, output_scale=1.0, key=keys[0]),
-            MLP(size, 1, readout, key=keys[1]),
+            EventRate.new(size, readout, scale, keys[1]),
             jax.random.normal(keys[2], (size,)),
-            jnp.asarray(scale, jnp.result_type(float)),
         )
 
-    def log_ratio(self, z: Float[Array, "*rows d"]) -> Float[Array, "*rows"]:
-        """log(lambda / scale) of latent states."""
-        return self.readout(z)[..., 0]
-
-    def log_rate(self, z: Float[Array, "*rows d"]) -> Float[Array, "*rows"]:
-        """log lambda of latent states."""
-        return jnp.log(self.scale) + self.log_ratio(z)
-
     def weights(self) -> Any:
-        """What is trained, and what the prior is about: everything but the scale."""
-        return self.field, self.readout, self.initial
+        """What is trained, and what the prior is about: everything but the rate's scale."""
+        return self.field, self.rate.readout, self.initial
 
 
 def follow_intensity(
@@ -105,17 +95,13 @@ def follow_intensity(
 ) -> Intensities:
     """The intensity and its integral at sorted times, the first of which is the model's start.
 
-    One solve carries both: the state is (z, integral of lambda), as in Chen et al. (2018),
-    section 5.2. The integral has a say in the step size, for the likelihood is made of it.
+    One solve carries both; the integral has a say in the step size, for the likelihood is made of
+    it.
     """
-
-    def field(t, state):
-        z, _ = state
-        return model.field(t, z), jnp.exp(model.log_ratio(z))
-
+    field = CountedField(model.field, model.rate)
     solution = solve(
         field,
-        (model.initial, jnp.zeros((), model.initial.dtype)),
+        field.start(model.initial),
         ts,
         solver=options.solver,
         rtol=options.rtol,
@@ -125,13 +111,7 @@ def follow_intensity(
         gradient=options.gradient,
         probe=probe,
     )
-    z, integrals = solution.ys
-    return Intensities(
-        model.log_rate(z),
-        model.scale * integrals,
-        solution.status,
-        solution.stats.num_f_evals,
-    )
+    return Intensities(*field.read(solution.ys), solution.status, solution.stats.num_f_evals)
 
 
 def differentiate_log_rates(
@@ -159,7 +139,7 @@ def differentiate_log_rates(
 
         _, z = jax.lax.scan(step, initial, (ts[:-1], jnp.diff(ts)))
         z = jnp.concatenate([initial[None], z])
-        logs = LatentIntensity(field, readout, initial, model.scale).log_rate(z)
+        logs = jnp.log(model.rate.scale) + readout(z)[..., 0]
         return logs, logs
 
     jacobian, logs = jax.jacrev(log_rates, has_aux=True)(flat)
@@ -191,9 +171,10 @@ def log_likelihoods(
     found = follow_intensity(model, ts, options, probe)
     back = jnp.zeros_like(order).at[order].set(jnp.arange(order.size)) + 1
     at_events, at_ends = back[: times.size].reshape(shape), back[times.size :].reshape(-1, 2)
-    logs = jnp.where(batch.mask, found.log_rates[at_events], 0).sum(axis=1)
     integral = found.integrals[at_ends]
-    return logs - (integral[:, 1] - integral[:, 0]), found
+    counts = batch.mask.astype(flat.dtype)
+    logs = event_log_likelihood(found.log_rates[at_events], counts, integral[:, 1] - integral[:, 0])
+    return logs, found
 
 
 class EventLikelihood(eqx.Module):

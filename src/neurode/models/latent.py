@@ -2,7 +2,8 @@
 
     z(t_0) ~ N(0, I),    dz/dt = f(t, z),    y(t_i) ~ p(y | g(z(t_i)))
 
-An encoder turns what was observed into a Gaussian over z(t_0). (Chen et al. 2018, section 5.)
+An encoder turns what was observed into a Gaussian over z(t_0). (Chen et al. 2018, section 5.) The
+times of events may be observed too, or instead: a Poisson process of rate lambda(z(t)) (5.2).
 """
 
 from functools import partial
@@ -17,9 +18,24 @@ from neurode.core.solution import DenseOutput
 from neurode.ivp import solve
 from neurode.models.dynamics import SolveOptions
 from neurode.models.emissions import Emission
+from neurode.models.rates import CountedField, EventRate, event_log_likelihood
 from neurode.nn import MLP, Encoder, MLPField
 
 _FEW_STEPS = 32  # that nearly every joint solve of latent paths makes do with
+
+
+class HappenedEvents(NamedTuple):
+    """Events along n series, at the times of their rows.
+
+    A series is watched from its t_0, which it does not count, to its last time.
+
+    Attributes:
+        counts: how many happened at each time, [n, T]; 0 in padding.
+        seen: the rows whose count the encoder is shown, [n, T].
+    """
+
+    counts: Float[Array, "n T"]
+    seen: Bool[Array, "n T"]
 
 
 class Crops(NamedTuple):
@@ -33,6 +49,7 @@ class Crops(NamedTuple):
             forecast.
         first: the row at whose time t_0 each one's latent state begins, [n].
         kl_weight: factor on the divergence from the prior, below 1 while it is warmed up.
+        events: what happened, for a model that has a rate.
     """
 
     ts: Float[Array, "n T"]
@@ -41,11 +58,25 @@ class Crops(NamedTuple):
     scored: Bool[Array, "n T d"]
     first: Int[Array, " n"]
     kl_weight: Float[Array, ""]
+    events: HappenedEvents | None = None
 
     @property
     def starts(self) -> Float[Array, " n"]:
         """The times t_0."""
         return pick(self.ts, self.first)
+
+    @property
+    def counts(self) -> Float[Array, "n T"]:
+        """Events after t_0, as the likelihood counts them; 0 if there are none to model."""
+        if self.events is None:
+            return jnp.zeros_like(self.ts)
+        return jnp.where(self.ts > self.starts[:, None], self.events.counts, 0)
+
+    @property
+    def shown(self) -> Bool[Array, "n T"]:
+        """The rows of which the encoder sees anything."""
+        shown = self.seen.any(axis=-1)
+        return shown if self.events is None else shown | self.events.seen
 
 
 class Paths(NamedTuple):
@@ -70,12 +101,14 @@ class LatentModel(eqx.Module):
         field: f(t, z) -> dz/dt of one latent state.
         decoder: g, from states to the parameters of `emission`.
         emission: the distribution of observations.
+        rate: of events, or None if there are none to model.
     """
 
     encoder: Encoder
     field: Any
     decoder: MLP
     emission: Emission
+    rate: EventRate | None = None
 
     def encode(self, crops: Crops) -> tuple[Float[Array, "n l"], Float[Array, "n l"]]:
         """Mean and standard deviation of q(z(t_0) | what was seen)."""
@@ -84,7 +117,12 @@ class LatentModel(eqx.Module):
 
     def encode_all(self, crops: Crops) -> tuple[Float[Array, "n T l"], Float[Array, "n T l"]]:
         """Mean and standard deviation of q(z(t_i) | what was seen from t_i on), for every time."""
-        return self.encoder(crops.ts, self.emission.encode(crops.ys), crops.seen)
+        ys, seen = self.emission.encode(crops.ys), crops.seen
+        if crops.events is not None:
+            counts = jnp.log1p(crops.events.counts)[..., None]
+            ys = jnp.concatenate([ys, counts], axis=-1)
+            seen = jnp.concatenate([seen, crops.events.seen[..., None]], axis=-1)
+        return self.encoder(crops.ts, ys, seen)
 
 
 def pick(values: Float[Array, "n T *rest"], rows: Int[Array, " n"]) -> Array:
@@ -104,6 +142,7 @@ def new_latent_model(
     decoder_hidden: tuple[int, ...] = (20,),
     activation: str = "tanh",
     field: Any = None,
+    mean_rate: float | None = None,
     key: Key[Array, ""],
 ) -> LatentModel:
     """Draw the weights of a latent ODE; the defaults are the paper's sizes.
@@ -118,6 +157,7 @@ def new_latent_model(
         decoder_hidden: widths of the hidden layers of the decoder.
         activation: of f and of the decoder.
         field: f of your own, or None for a fully connected network.
+        mean_rate: events per unit of time on average; None for a model without events.
         key: a typed key.
     """
     for_encoder, for_field, for_decoder = jax.random.split(key, 3)
@@ -125,11 +165,16 @@ def new_latent_model(
         field = MLPField(
             latent, field_hidden, activation=activation, output_scale=1.0, key=for_field
         )
+    rate = None
+    if mean_rate is not None:
+        rate = EventRate.new(latent, decoder_hidden, mean_rate, jax.random.fold_in(key, 3))
+    shown = size + (rate is not None)  # the encoder sees what happened, beside the values
     return LatentModel(
-        Encoder(size, latent, kind=encoder, hidden=encoder_hidden, key=for_encoder),
+        Encoder(shown, latent, kind=encoder, hidden=encoder_hidden, key=for_encoder),
         field,
         MLP(latent, size, decoder_hidden, activation=activation, key=for_decoder),
         emission,
+        rate,
     )
 
 
@@ -226,7 +271,7 @@ class Evidence(NamedTuple):
     """What a sample of initial states says about n series, in nats.
 
     Attributes:
-        log_likelihood: log p(y | z) of what was scored, [k, n].
+        log_likelihood: log p(y | z) of what was scored, events included, [k, n].
         log_ratio: log p(z_0) - log q(z_0 | y), [k, n].
         divergence: KL(q || p), [n].
         drift: how far the states leave those that later observations point to, [n].
@@ -268,17 +313,24 @@ def weigh_evidence(
     def repeat(x):
         return jnp.broadcast_to(x, (samples, *x.shape)).reshape(samples * n, *x.shape[1:])
 
+    counted = None if model.rate is None else CountedField(model.field, model.rate)
+    begin = initial if counted is None else counted.start(initial)
     paths = solve_paths(
-        model.field,
-        initial.reshape(samples * n, -1),
+        model.field if counted is None else counted,
+        begin.reshape(samples * n, -1),
         repeat(crops.starts),
         repeat(crops.ts),
         options,
         probe=probe,
     )
-    states = paths.states.reshape(samples, *means.shape)
+    states = paths.states.reshape(samples, *crops.ts.shape, -1)
+    events = jnp.zeros(())
+    if counted is not None:
+        log_rates, integrals = counted.read(states)
+        events = event_log_likelihood(log_rates, crops.counts, integrals[..., -1])
+        states = states[..., :-1]
     log_prob = model.emission.log_prob(model.decoder(states), crops.ys)
-    log_likelihood = jnp.where(crops.scored, log_prob, 0).sum((-2, -1))
+    log_likelihood = jnp.where(crops.scored, log_prob, 0).sum((-2, -1)) + events
     # The normalising constants of the two Gaussians cancel.
     log_ratio = (0.5 * (noise**2 - initial**2) + jnp.log(scale)).sum(-1)
     divergence = 0.5 * (mean**2 + scale**2 - 1 - 2 * jnp.log(scale)).sum(-1)
@@ -289,14 +341,14 @@ def weigh_evidence(
 def _measure_drift(states: Array, means: Array, scales: Array, crops: Crops) -> Array:
     """The mean of -log q(z(t_i) | what was seen from t_i on) over the times after the first."""
     numbers = jnp.arange(crops.ts.shape[1])
-    is_later = crops.seen.any(axis=-1) & (numbers > crops.first[:, None])
+    is_later = crops.shown & (numbers > crops.first[:, None])
     surprise = (0.5 * ((states - means) / scales) ** 2 + jnp.log(scales)).sum(-1)
     count = jnp.maximum(is_later.sum(axis=1), 1)
     return jnp.where(is_later, surprise, 0).sum(axis=-1) / count
 
 
 class LatentLoss(eqx.Module):
-    """The objective: the negative evidence lower bound per observed number, in nats.
+    """The objective: the negative evidence lower bound per observed number or event, in nats.
 
     With `consistency`, also the drift of the latent states, the mean over the later times t_i of
     log q(z(t_0) | y) - log q(z(t_i) | y from t_i on) along the path that began at t_0: the
@@ -321,7 +373,7 @@ class LatentLoss(eqx.Module):
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
         """The loss; its parts, and the evaluations of the field by one joint solve."""
         found = weigh_evidence(model, batch, self.options, self.samples, key, probe=probe)
-        count = jnp.maximum(jnp.sum(batch.scored), 1)
+        count = jnp.maximum(jnp.sum(batch.scored) + jnp.sum(batch.counts), 1)
         misfit = -jnp.sum(found.log_likelihood.mean(axis=0)) / count
         divergence = jnp.sum(found.divergence) / count
         loss = misfit + batch.kl_weight * divergence

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -135,8 +136,6 @@ def simulate(problem: Problem, noise: float, count: int, seed: int) -> list[Seri
 
 def stack_lanes(problems: list[Any]) -> Any:
     """Posed problems of one kind as lanes of one: their arrays stacked, the rest of the first."""
-    import equinox as eqx
-
     arrays = [eqx.filter(problem, eqx.is_array) for problem in problems]
     leaves = zip(*map(jax.tree.leaves, arrays), strict=True)
     stacked = [np.stack([np.asarray(x) for x in same]) for same in leaves]
@@ -146,9 +145,8 @@ def stack_lanes(problems: list[Any]) -> Any:
         return eqx.combine(jax.tree.unflatten(tree, map(jax.numpy.asarray, stacked)), rest)
 
 
-def take_lane(stacked: Any, i: int) -> Any:
-    """One of them again."""
-    import equinox as eqx
-
+def split_lanes(stacked: Any, count: int) -> list[Any]:
+    """The lanes again, each of its own, with arrays of NumPy."""
     arrays, rest = eqx.partition(stacked, eqx.is_array)
-    return eqx.combine(jax.tree.map(lambda x: x[i], arrays), rest)
+    arrays = jax.device_get(arrays)
+    return [eqx.combine(jax.tree.map(lambda x: x[i], arrays), rest) for i in range(count)]  # noqa: B023

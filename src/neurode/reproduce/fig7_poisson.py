@@ -23,6 +23,7 @@ from neurode.estimators.intensities import (
 from neurode.estimators.time_rescaling import compare_gaps
 from neurode.models import (
     EventLikelihood,
+    EventRate,
     EventWindows,
     LatentIntensity,
     SolveOptions,
@@ -211,7 +212,7 @@ def _train(
         run=folder,
         config=asdict(config),
         resume=resume,
-        trainable=LatentIntensity(True, True, True, False),  # pyright: ignore[reportArgumentType]
+        trainable=LatentIntensity(True, EventRate(True, False), True),  # pyright: ignore[reportArgumentType]
         skip_non_finite=10,
         progress=progress,
     )

@@ -1,9 +1,8 @@
 """Methods that take one step: pure functions and their coefficients."""
 
-from .adams import Adams
-from .auto import AutoSwitch
-from .bdf import BDF
-from .esdirk import EsdirkSolver, KenCarp4, Kvaerno3, Kvaerno5
+from typing import TYPE_CHECKING
+
+from ..core.first_use import on_first_use
 from .explicit_rk import (
     RK4,
     RK38,
@@ -20,13 +19,51 @@ from .explicit_rk import (
     Ralston,
     Tsit5,
 )
-from .fixed_adams import AdamsBashforth, AdamsMoulton, FixedOrderAdams
-from .jacobians import Banded, Dense, Jacobian, MatrixFree
-from .reversible import AsynchronousLeapfrog, ReversibleRK
-from .rosenbrock import Rodas5P, Rosenbrock23, RosenbrockSolver
 from .solver import Solver
-from .symplectic import ForestRuth, Leapfrog, Ruth3, SymplecticSolver, Yoshida6
 from .tableau import ButcherTableau
+
+if TYPE_CHECKING:
+    from .adams import Adams
+    from .auto import AutoSwitch
+    from .bdf import BDF
+    from .esdirk import EsdirkSolver, KenCarp4, Kvaerno3, Kvaerno5
+    from .fixed_adams import AdamsBashforth, AdamsMoulton, FixedOrderAdams
+    from .jacobians import Banded, Dense, Jacobian, MatrixFree
+    from .radau import Radau
+    from .reversible import AsynchronousLeapfrog, ReversibleRK
+    from .rosenbrock import Rodas5P, Rosenbrock23, RosenbrockSolver
+    from .symplectic import ForestRuth, Leapfrog, Ruth3, SymplecticSolver, Yoshida6
+
+# The other families open on first use.
+_ON_FIRST_USE = {
+    "BDF": "bdf",
+    "Adams": "adams",
+    "AdamsBashforth": "fixed_adams",
+    "AdamsMoulton": "fixed_adams",
+    "AsynchronousLeapfrog": "reversible",
+    "AutoSwitch": "auto",
+    "Banded": "jacobians",
+    "Dense": "jacobians",
+    "EsdirkSolver": "esdirk",
+    "FixedOrderAdams": "fixed_adams",
+    "ForestRuth": "symplectic",
+    "Jacobian": "jacobians",
+    "KenCarp4": "esdirk",
+    "Kvaerno3": "esdirk",
+    "Kvaerno5": "esdirk",
+    "Leapfrog": "symplectic",
+    "MatrixFree": "jacobians",
+    "Radau": "radau",
+    "ReversibleRK": "reversible",
+    "Rodas5P": "rosenbrock",
+    "Rosenbrock23": "rosenbrock",
+    "RosenbrockSolver": "rosenbrock",
+    "Ruth3": "symplectic",
+    "SymplecticSolver": "symplectic",
+    "Yoshida6": "symplectic",
+}
+
+__getattr__, __dir__ = on_first_use(__name__, _ON_FIRST_USE)
 
 __all__ = [
     "BDF",
@@ -59,6 +96,7 @@ __all__ = [
     "Leapfrog",
     "MatrixFree",
     "Midpoint",
+    "Radau",
     "Ralston",
     "ReversibleRK",
     "Rodas5P",

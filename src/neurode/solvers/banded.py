@@ -2,13 +2,21 @@
 
 With blocks of max(lower, upper) rows a banded matrix is block tridiagonal. Eliminating every
 second block row at once halves their number, so that n blocks take log2(n) steps of batched
-arithmetic instead of n small ones (Golub & Van Loan 2013, "Matrix Computations", 4.5.4).
+arithmetic instead of n small ones (Golub & Van Loan 2013, "Matrix Computations", 4.5.4). The last
+few rows are one dense matrix: halving on would take as long, and each halving has to be compiled.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+DENSE_SIZE = 32
+"""So many rows and columns are inverted as they are."""
+
+
+SMALL = 4
+"""Products of blocks up to this size are sums, which XLA fuses; larger ones, matrix products."""
 
 
 class Level(NamedTuple):
@@ -27,7 +35,7 @@ class Level(NamedTuple):
 
 
 class BlockTridiagonal(NamedTuple):
-    """A factorised matrix: the halvings, and the inverse of the last block that is left."""
+    """A factorised matrix: the halvings, and the inverse of the blocks that are left."""
 
     levels: tuple[Level, ...]
     last: jax.Array
@@ -55,25 +63,30 @@ def factorise_banded(band: jax.Array, lower: int, upper: int) -> BlockTridiagona
     """Factorise a banded matrix, given as `banded_from_columns` returns it."""
     before, diagonal, after = _blocks(band, lower, upper)
     levels = []
-    while diagonal.shape[0] > 1:
+    while diagonal.shape[0] * diagonal.shape[1] > DENSE_SIZE and diagonal.shape[0] > 1:
         inverse = _inverse(diagonal[1::2])
         odd = Level(
-            before[0::2], after[0::2], inverse @ before[1::2], inverse @ after[1::2], inverse
+            before[0::2],
+            after[0::2],
+            _times(inverse, before[1::2]),
+            _times(inverse, after[1::2]),
+            inverse,
         )
         # The neighbours of even row i are odd rows number i/2 - 1 and i/2; beyond the ends, zero.
         count = odd.lower.shape[0]
         left = Level(*(_shift(x, count) for x in odd))
         right = Level(*(_fit(x, count) for x in odd))
-        diagonal = diagonal[0::2] - odd.lower @ left.after - odd.upper @ right.before
-        before = -odd.lower @ left.before
-        after = -odd.upper @ right.after
-        levels.append(odd._replace(lower=odd.lower @ left.inverse, upper=odd.upper @ right.inverse))
-    return BlockTridiagonal(tuple(levels), _inverse(diagonal)[0])
+        diagonal = diagonal[0::2] - _times(odd.lower, left.after) - _times(odd.upper, right.before)
+        before = -_times(odd.lower, left.before)
+        after = -_times(odd.upper, right.after)
+        to_left, to_right = _times(odd.lower, left.inverse), _times(odd.upper, right.inverse)
+        levels.append(odd._replace(lower=to_left, upper=to_right))
+    return BlockTridiagonal(tuple(levels), _inverse(_joined(before, diagonal, after)[None])[0])
 
 
 def solve_banded(factors: BlockTridiagonal, b: jax.Array) -> jax.Array:
     """x with A x = b, for the A that was factorised; linear in b."""
-    block = factors.last.shape[0]
+    block = (factors.levels[0].inverse if factors.levels else factors.last).shape[-1]
     rows = -(-b.size // block)
     x = jnp.pad(b, (0, rows * block - b.size)).reshape(rows, block)
     kept = []
@@ -82,7 +95,7 @@ def solve_banded(factors: BlockTridiagonal, b: jax.Array) -> jax.Array:
         count = even.shape[0]
         x = even - _apply(level.lower, _shift(odd, count)) - _apply(level.upper, _fit(odd, count))
         kept.append(odd)
-    x = x @ factors.last.T
+    x = (factors.last @ x.reshape(-1)).reshape(x.shape)
     for level, odd in zip(reversed(factors.levels), reversed(kept), strict=True):
         count = odd.shape[0]
         solved = (
@@ -93,6 +106,15 @@ def solve_banded(factors: BlockTridiagonal, b: jax.Array) -> jax.Array:
         pairs = jnp.stack([x[:count], solved], axis=1).reshape(2 * count, block)
         x = jnp.concatenate([pairs, x[count:]])
     return x.reshape(-1)[: b.size]
+
+
+def _joined(before: jax.Array, diagonal: jax.Array, after: jax.Array) -> jax.Array:
+    """The matrix of these blocks."""
+    rows, block, _ = diagonal.shape
+    places = (jnp.eye(rows, k=k, dtype=diagonal.dtype) for k in (-1, 0, 1))
+    parts = zip((before, diagonal, after), places, strict=True)
+    full = sum(x[:, :, None, :] * place[:, None, :, None] for x, place in parts)
+    return jnp.reshape(full, (rows * block, rows * block))
 
 
 def _inverse(blocks: jax.Array) -> jax.Array:
@@ -108,7 +130,15 @@ def _inverse(blocks: jax.Array) -> jax.Array:
 
 
 def _apply(matrices: jax.Array, vectors: jax.Array) -> jax.Array:
+    if matrices.shape[-1] <= SMALL:
+        return jnp.sum(matrices * vectors[:, None, :], axis=-1)
     return jnp.einsum("nij,nj->ni", matrices, vectors)
+
+
+def _times(a: jax.Array, b: jax.Array) -> jax.Array:
+    if a.shape[-1] <= SMALL:
+        return jnp.sum(a[:, :, :, None] * b[:, None, :, :], axis=2)
+    return a @ b
 
 
 def _shift(x: jax.Array, count: int) -> jax.Array:

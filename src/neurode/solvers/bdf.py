@@ -8,14 +8,12 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from ..core.clock import Clock
-from ..core.lanes import any_lane
-from ..core.trees import select
 from ..core.types import Scalar, State, VectorField
 from .adams import check_order, recall_history
 from .implicit import Flat, ImplicitSolver, flatten
+from .linearisation import Linearisation, refresh, unlinearised
 from .newton import solve_stage
 from .solver import Evaluations, Step, Verdict
 
@@ -46,13 +44,7 @@ class BDFState(NamedTuple):
     num_equal: jax.Array
     """Steps of this size and order so far."""
     is_new: jax.Array
-    jacobian: Any
-    factors: Any
-    c: Scalar
-    """The c for which I - c J is factorised."""
-    is_stale: jax.Array
-    """Whether the Jacobian is that of an earlier step."""
-    wants_jacobian: jax.Array
+    linearisation: Linearisation
 
 
 @dataclass(frozen=True)
@@ -105,23 +97,12 @@ class BDF(ImplicitSolver):
 
     def blank(self, flat: Flat, t: Scalar, history: Any, order: Any, is_new: Any) -> BDFState:
         """A state without a Jacobian."""
-
-        def example(x):
-            jacobian = self.jacobian.evaluate(flat.f, t, x)
-            return jacobian, self.jacobian.factorise(jacobian, jnp.zeros((), x.dtype))
-
-        shapes = jax.eval_shape(example, flat.x)
-        jacobian, factors = jax.tree_util.tree_map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
         return BDFState(
             history=history,
             order=jnp.asarray(order, jnp.int32),
             num_equal=jnp.zeros((), jnp.int32),
             is_new=jnp.asarray(is_new),
-            jacobian=jacobian,
-            factors=factors,
-            c=jnp.zeros((), flat.x.dtype),
-            is_stale=jnp.asarray(False),
-            wants_jacobian=jnp.asarray(True),
+            linearisation=unlinearised(self.jacobian, self.jacobian.factorise, flat, t),
         )
 
     def slope(self, state: BDFState, y: State) -> State:
@@ -168,11 +149,13 @@ class BDF(ImplicitSolver):
         gamma = jnp.pad(jnp.asarray(_GAMMA, dtype), (0, _ROWS - _GAMMA.size))
         push = jnp.where(is_used, gamma, 0) @ rows
         t1 = clock.hi + (clock.lo + h)
-        state = self.refresh(flat, t1, predicted, c, state)
-        operator = self.jacobian.operator(flat.f, state.jacobian, lax.stop_gradient(c))
+        linear = refresh(
+            self.jacobian, self.jacobian.factorise, flat, t1, predicted, c, state.linearisation
+        )
+        operator = self.jacobian.operator(flat.f, linear.jacobian, linear.c)
         guess = jnp.where(h == 0, 0, push / jnp.where(h == 0, 1, h).astype(dtype))
         stage = solve_stage(
-            self.jacobian, state.factors, operator, flat, t1, predicted - push / alpha, c, guess,
+            self.jacobian, linear.factors, operator, flat, t1, predicted - push / alpha, c, guess,
             jnp.full_like(norm(y), 0.5), _ITERATIONS, _SMALL,
         )  # fmt: skip
         change = c * stage.slope - push / alpha
@@ -182,35 +165,17 @@ class BDF(ImplicitSolver):
             history=Differences(rows, h),
             num_equal=jnp.where(is_same, state.num_equal, 0) + 1,
             is_new=jnp.asarray(False),
-            is_stale=jnp.asarray(True),
+            # Newton was at its limit: the next step might fail with this Jacobian.
+            linearisation=linear._replace(
+                is_stale=jnp.asarray(True), wants_jacobian=stage.evals >= _ITERATIONS
+            ),
         )
-        is_stale = state.is_stale
-        retry = state._replace(wants_jacobian=~stage.is_solved & is_stale)
+        again = linear._replace(wants_jacobian=~stage.is_solved & linear.is_stale)
+        retry = state._replace(linearisation=again)
         return Step(
             flat.unflatten(x1), tuple(map(flat.unflatten, errors)), new, (), retry,
-            evals=stage.evals, jacobians=state.wants_jacobian.astype(jnp.int32),
+            evals=stage.evals, jacobians=linear.wants_jacobian.astype(jnp.int32),
             is_unsolved=~stage.is_solved,
-        )  # fmt: skip
-
-    def refresh(self, flat: Flat, t: Scalar, x: jax.Array, c: Scalar, state: BDFState) -> BDFState:
-        """Evaluate the Jacobian where it is wanted; factorise I - c J where that has changed."""
-        c = lax.stop_gradient(c)
-        wants = state.wants_jacobian
-
-        def evaluate():
-            return select(wants, self.jacobian.evaluate(flat.f, t, x), state.jacobian)
-
-        jacobian = lax.cond(any_lane(wants), evaluate, lambda: state.jacobian)
-        jacobian = lax.stop_gradient(jacobian)
-        is_other = wants | (c != state.c)
-
-        def factorise():
-            return select(is_other, self.jacobian.factorise(jacobian, c), state.factors)
-
-        factors = lax.cond(any_lane(is_other), factorise, lambda: state.factors)
-        return state._replace(
-            jacobian=jacobian, factors=lax.stop_gradient(factors), c=c,
-            is_stale=state.is_stale & ~wants,
         )  # fmt: skip
 
     def error_norm(self, errors: tuple[State, ...], norm: Callable[[State], Scalar]) -> Scalar:
@@ -238,14 +203,12 @@ class BDF(ImplicitSolver):
         grown = jnp.where(is_ripe, jnp.minimum(10, safety * best), 1)
         shrunk = jnp.maximum(0.2, safety * stay)
         # An unsolved step is tried again with a new Jacobian, or with half its size.
-        cut = jnp.where(step.retry.wants_jacobian, 1, 0.5)
+        cut = jnp.where(step.retry.linearisation.wants_jacobian, 1, 0.5)
         shrunk = jnp.where(step.is_unsolved, cut, shrunk)
-        factor = jnp.where(same <= 1, grown, shrunk)
+        factor = jnp.where((same <= 1) & ~step.is_unsolved, grown, shrunk)
         accepted = state._replace(
             order=jnp.where(is_ripe, q + change, q),
             num_equal=jnp.where(is_ripe & (change != 0), 0, state.num_equal),
-            # Newton was at its limit: the next step might fail with this Jacobian.
-            wants_jacobian=step.evals >= _ITERATIONS,
         )
         return Verdict(same, q + 1, accepted, step.retry, factor)
 

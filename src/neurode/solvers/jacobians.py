@@ -36,7 +36,7 @@ class Jacobian(abc.ABC):
 
     @abc.abstractmethod
     def factorise(self, jacobian: Any, c: Scalar) -> Any:
-        """I - c J, factorised."""
+        """I - c J, factorised, for a real or complex c."""
 
     @abc.abstractmethod
     def solve(self, factors: Any, operator: Operator, b: jax.Array) -> jax.Array:
@@ -49,6 +49,11 @@ class Jacobian(abc.ABC):
     @abc.abstractmethod
     def bound(self, f: FlatField, jacobian: Any) -> Scalar:
         """About the largest |eigenvalue| of J; not much less."""
+
+    def coupled(self, count: int) -> "Jacobian":
+        """For `count` such systems that depend on each other, their unknowns side by side."""
+        del count
+        return self
 
     def sharpened(self, dtype: Any) -> "Jacobian":
         """The same, for systems whose solution is used as it is and not iterated upon."""
@@ -102,8 +107,8 @@ class Dense(Jacobian):
 
     def factorise(self, jacobian: jax.Array, c: Scalar) -> tuple:
         """By LU with partial pivoting."""
-        identity = jnp.eye(jacobian.shape[0], dtype=jacobian.dtype)
-        lu, _, permutation = lax.linalg.lu(identity - c * _finite_or_nan(jacobian))
+        identity = jnp.eye(jacobian.shape[0], dtype=c.dtype)
+        lu, _, permutation = lax.linalg.lu(identity - c * _finite_or_nan(jacobian).astype(c.dtype))
         return lu, permutation
 
     def solve(self, factors: tuple, operator: Operator, b: jax.Array) -> jax.Array:
@@ -171,6 +176,10 @@ class Banded(Jacobian):
                     f"be less than its {size} entries; use jacobian=nd.Dense() for a full matrix"
                 )
 
+    def coupled(self, count: int) -> "Banded":
+        """As many times the width."""
+        return Banded(count * (self.lower + 1) - 1, count * (self.upper + 1) - 1)
+
     def evaluate(self, f: FlatField, t: Scalar, x: jax.Array) -> jax.Array:
         """Columns that share no row are differentiated together. Rows of the band: [width, n]."""
         width = self.lower + self.upper + 1
@@ -181,7 +190,7 @@ class Banded(Jacobian):
 
     def factorise(self, jacobian: jax.Array, c: Scalar) -> BlockTridiagonal:
         """By block cyclic reduction."""
-        band = (-c * _finite_or_nan(jacobian)).at[self.upper].add(1)
+        band = (-c * _finite_or_nan(jacobian).astype(c.dtype)).at[self.upper].add(1)
         return factorise_banded(band, self.lower, self.upper)
 
     def solve(self, factors: BlockTridiagonal, operator: Operator, b: jax.Array) -> jax.Array:
@@ -300,6 +309,8 @@ class MatrixFree(Jacobian):
         """By forward derivatives at the point."""
         t, x = jacobian
         _, push = jax.linearize(lambda x: f(t, x), x)
+        if jnp.iscomplexobj(c):
+            return lambda v: v - c * lax.complex(push(v.real), push(v.imag))
         return lambda v: v - c * push(v)
 
 

@@ -1,5 +1,6 @@
 """Simplified Newton iteration for one implicit stage, and the stage's exact derivative."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -43,36 +44,35 @@ class Stage(NamedTuple):
 def iterate(
     residual: Operator,
     solve: Operator,
-    flat: Flat,
-    c: Scalar,
+    measure: Callable[[jax.Array], Scalar],
+    floor: Scalar,
     guess: jax.Array,
     rate: Scalar,
     max_iterations: int = MAX_ITERATIONS,
-    small: float = SMALL,
+    small: Scalar | float = SMALL,
 ) -> Newton:
-    """k with residual(k) = f(t, base + c k) - k = 0; a lane that is done stays as it is.
+    """k with residual(k) = 0; a lane that is done stays as it is.
 
     Stops as Hairer & Wanner (1996), IV.8, eq. 8.10: when the error left by a linear convergence
     with the observed rate is small beside the tolerance.
 
     Args:
-        residual: k -> f(t, base + c k) - k.
-        solve: b -> (I - c J)^-1 b, for a J near that of f.
-        flat: the problem; its norm is 1 at the tolerance.
-        c: h times the diagonal coefficient.
+        residual: of the slopes k, such as f(t, base + c k) - k.
+        solve: b -> -R^-1 b, with R near the residual's derivative.
+        measure: the size of a change of k, 1 at the tolerance.
+        floor: changes up to this size are rounding.
         guess: where to start.
         rate: a rate of convergence observed earlier, for the first iteration.
         max_iterations: when to give up.
         small: the part of the tolerance that the remaining error may have.
     """
-    floor = flat.norm(10 * jnp.finfo(flat.x.dtype).eps * flat.x)
 
     def is_active(state: Newton) -> jax.Array:
         return ~state.is_solved & ~state.is_lost
 
     def body(state: Newton) -> Newton:
         change = solve(residual(state.slope))
-        size = flat.norm(c * change)
+        size = measure(change)
         first = state.count == 0
         observed = size / jnp.where(state.size == 0, 1, state.size)
         rate = jnp.where(first, state.rate, observed)
@@ -130,24 +130,49 @@ def solve_stage(
     def residual(k):
         return flat.f(t, base + c * k) - k
 
-    def solve(residual, guess):
-        done = iterate(
-            residual, lambda b: jacobian.solve(factors, approximate, b), flat, c, guess, rate,
+    def newton(residual, guess):
+        return iterate(
+            residual, lambda b: jacobian.solve(factors, approximate, b),
+            lambda change: flat.norm(c * change), rounding(flat), guess, rate,
             max_iterations, small,
         )  # fmt: skip
-        # As floats: custom_root gives integers tangents of the wrong kind.
-        aux = (done.count, done.rate, done.is_solved)
-        return done.slope, tuple(x.astype(done.rate.dtype) for x in aux)
 
     def tangent_solve(linear, b):
         # linear(v) = -(I - c J) v, with J at the solution.
         return exact_solve(jacobian, lambda v: -linear(v), -b)
 
+    return find_root(residual, guess, newton, tangent_solve)
+
+
+def rounding(flat: Flat) -> Scalar:
+    """The scaled size of a few units in the last place of the state."""
+    return flat.norm(10 * jnp.finfo(flat.x.dtype).eps * flat.x)
+
+
+def find_root(
+    residual: Operator,
+    guess: jax.Array,
+    newton: Callable[[Operator, jax.Array], Newton],
+    tangent_solve: Callable[[Operator, jax.Array], jax.Array],
+) -> Stage:
+    """The root that an iteration finds; its derivative is that of the equations.
+
+    Args:
+        residual: vanishes at the root.
+        guess: where to start.
+        newton: (residual, guess) -> the iteration's last state.
+        tangent_solve: (linear, b) -> x with linear(x) = b, for the residual's derivative.
+    """
+
+    def solve(residual, guess):
+        done = newton(residual, guess)
+        # As floats: custom_root gives integers tangents of the wrong kind.
+        aux = (done.count, done.rate, done.is_solved)
+        return done.slope, tuple(x.astype(done.rate.dtype) for x in aux)
+
     guess = lax.stop_gradient(guess)
-    slope, (evals, rate, is_solved) = lax.custom_root(
-        residual, guess, solve, tangent_solve, has_aux=True
-    )
-    evals, rate, is_solved = lax.stop_gradient((evals, rate, is_solved))
+    slope, aux = lax.custom_root(residual, guess, solve, tangent_solve, has_aux=True)
+    evals, rate, is_solved = lax.stop_gradient(aux)
     return Stage(slope, evals.astype(jnp.int32), rate, is_solved > 0)
 
 
