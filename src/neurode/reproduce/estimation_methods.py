@@ -96,8 +96,8 @@ def run_matching(problem: Problem, data: list[SeriesBatch], weak: bool, seed: in
             eqx.filter_vmap(both, in_axes=(eqx.if_array(0), None)), posed, starts
         )
 
-        def conclude(lane, end, series):
-            return infer_matched(lane, *end, problem.times * d, series)
+        def conclude(lane: Any, end: tuple[Any, Any], series: Any) -> Any:
+            return infer_matched(lane, end[0], end[1], problem.times * d, series)
 
         parts = (split_lanes(stacked, len(data)) for stacked in (posed, ends))
         lanes = list(zip(*parts, data, strict=True))
