@@ -44,6 +44,7 @@ class LatentRates(LatentInference):
             DataError: as `forecast`.
             SolveError: a latent state cannot be followed.
         """
+        self._check_events()
         self._check_level(samples, level)
         posterior, labels, is_single = self._begin(data, ys, ids, form)
         rows, is_shared = read_forecast_times(times, posterior, labels, self.calendar_)
@@ -76,7 +77,7 @@ class LatentRates(LatentInference):
         Returns:
             [n]; a number for a single series.
         """
-        self._check_fitted()
+        self._check_events()
         check_number("samples", samples, least=1, whole=True)
         posterior, labels, is_single = self._begin(data, ys, ids, form)
         rows, _ = read_forecast_times(window, posterior, labels, self.calendar_)
@@ -94,10 +95,13 @@ class LatentRates(LatentInference):
         labels: tuple[str, ...] | None,
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """The rate of each series along sampled paths, and its integral, [k, T_i] each."""
+        key = jax.random.fold_in(self._key(), 6)
+        return sample_rates(self._fitted(), posterior, rows, samples, key, namer(labels))
+
+    def _check_events(self) -> None:
+        self._check_fitted()
         if not self.has_events_:
             raise SettingError(
                 "no events were learned, so there is no rate of them: fit with "
                 "LatentODE(events='times'), or give fit(…, events=…)"
             )
-        key = jax.random.fold_in(self._key(), 6)
-        return sample_rates(self._fitted(), posterior, rows, samples, key, namer(labels))
