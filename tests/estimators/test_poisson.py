@@ -60,8 +60,9 @@ def test_the_likelihood_is_the_definition(fitted, events):
 
 
 def test_the_training_loss_is_in_the_users_units(fitted, events):
-    last = np.median(fitted.history_["nll"][-20:])  # a single step may stray
-    assert abs(last + fitted.score(events, (0, END))) < 0.02
+    # A wrong unit of time would be off by the logarithm of some whole number; training's own
+    # tolerance by a few hundredths.
+    assert abs(fitted.history_["nll"][-1] + fitted.score(events, (0, END))) < 0.05
 
 
 def test_residuals_and_samples_belong_together(fitted, events):
