@@ -65,7 +65,6 @@ def in_neurode(weights: dict, batches: list) -> Iteration:
 
     import neurode as nd
     from benchmarks.examples.training import with_optax
-    from neurode.nn.recurrent import ElmanCell, read_backwards
 
     def apply(layer, x):
         return x @ layer["w"] + layer["b"]
@@ -74,10 +73,12 @@ def in_neurode(weights: dict, batches: list) -> Iteration:
         return apply(w["f3"], jax.nn.elu(apply(w["f2"], jax.nn.elu(apply(w["f1"], z)))))
 
     def encode(w, xs):
-        inward, recurrent = w["rnn"]["w"][:2], w["rnn"]["w"][2:]
-        projected = xs.swapaxes(0, 1) @ inward + w["rnn"]["b"]
-        seen = jnp.ones(projected.shape[:2], bool)
-        h = read_backwards(ElmanCell.combine, recurrent, projected, seen)[0]
+        # Inputs and state side by side in the loop: with their product taken out of it, for all
+        # steps at once, it is three times slower here (measured).
+        def read(h, x):
+            return jnp.tanh(apply(w["rnn"], jnp.concatenate([x, h], 1))), None
+
+        h, _ = jax.lax.scan(read, jnp.zeros((len(xs), 25)), xs.swapaxes(0, 1), reverse=True)
         return jnp.split(apply(w["rnn_out"], h), 2, axis=1)
 
     def loss(w, batch):
