@@ -1,7 +1,5 @@
 """Recognition networks: from an irregular series to a Gaussian over its state at one time."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -83,38 +81,27 @@ class Encoder(eqx.Module):
         numbers = [jnp.where(mask, ys, 0), mask.astype(ys.dtype), gaps[..., None]]
         projected = self.cell.project(jnp.concatenate(numbers, axis=-1).swapaxes(0, 1))
 
+        start = jnp.zeros((len(ts), self.cell.size), projected.dtype)
         if self.field is None:
-            cell = self.cell
-            hidden: Any = read_backwards(cell.combine, cell.recurrent, projected, seen.T)
+            hidden = read_backwards(self.cell, start, projected, seen.T)
         else:
-            hidden = self._read_waiting(self.field, projected, seen.T, gaps.T)
+            hidden = read_backwards(self._step_after_gap, start, (projected, gaps.T), seen.T)
         mean, log_scale = jnp.split(apply_linear(self.head, hidden), 2, axis=-1)
         return mean.swapaxes(0, 1), jnp.exp(log_scale).swapaxes(0, 1)
 
-    def _read_waiting(
-        self,
-        field: MLPField,
-        projected: Float[Array, "T n g"],
-        seen: Bool[Array, "T n"],
-        gaps: Float[Array, "T n"],
-    ) -> Float[Array, "T n h"]:
-        """Hidden states that follow an ODE between observations."""
+    def _step_after_gap(
+        self, h: Float[Array, "n h"], inputs: tuple[Float[Array, "n g"], Float[Array, " n"]]
+    ) -> Float[Array, "n h"]:
+        """A step of the cell, from where an ODE has taken the state since the last observation."""
+        projected, gap = inputs
 
         def move(t, h, gap):
-            return gap[:, None] * field(t, h)
+            return gap[:, None] * self.field(t, h)  # pyright: ignore[reportOptionalCall]
 
         # One step is enough: what the field means is learned together with it.
         times = jnp.array([0.0, 1.0], projected.dtype)
         options = {"solver": RK4(), "stepsize": ConstantSteps(1)}
-
-        def read(h, inputs):
-            projected, seen, gap = inputs
-            waited = solve(move, h, times, (gap,), **options).ys[-1]
-            h = jnp.where(seen[:, None], self.cell(waited, projected), h)
-            return h, h
-
-        start = jnp.zeros((projected.shape[1], self.cell.size), projected.dtype)
-        return lax.scan(read, start, (projected, seen, gaps), reverse=True)[1]
+        return self.cell(solve(move, h, times, (gap,), **options).ys[-1], projected)
 
 
 def _measure_gaps(ts: Float[Array, "n T"], seen: Bool[Array, "n T"]) -> Float[Array, "n T"]:

@@ -1,7 +1,7 @@
 """Recurrent cells that take all inputs at once, so that only what is recurrent is in the loop."""
 
 from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -45,19 +45,11 @@ class ElmanCell(eqx.Module):
         """What inputs contribute, for all steps at once."""
         return x @ self.inward + self.bias
 
-    @staticmethod
-    def combine(
-        h: Float[Array, "n h"], projected: Float[Array, "n h"], from_state: Float[Array, "n h"]
-    ) -> Float[Array, "n h"]:
-        """The next state, of the last one, what inputs contribute and what the last one does."""
-        del h
-        return jnp.tanh(projected + from_state)
-
     def __call__(
         self, h: Float[Array, "n h"], projected: Float[Array, "n h"]
     ) -> Float[Array, "n h"]:
         """One step of n rows."""
-        return self.combine(h, projected, h @ self.recurrent)
+        return jnp.tanh(projected + h @ self.recurrent)
 
 
 class GRUCell(eqx.Module):
@@ -95,80 +87,39 @@ class GRUCell(eqx.Module):
         """What inputs contribute, for all steps at once."""
         return x @ self.inward + self.bias
 
-    @staticmethod
-    def combine(
-        h: Float[Array, "n h"], projected: Float[Array, "n g"], from_state: Float[Array, "n g"]
-    ) -> Float[Array, "n h"]:
-        """The next state, of the last one, what inputs contribute and what the last one does."""
-        from_inputs, parts = (jnp.split(x, 3, axis=-1) for x in (projected, from_state))
-        reset = jax.nn.sigmoid(from_inputs[0] + parts[0])
-        keep = jax.nn.sigmoid(from_inputs[1] + parts[1])
-        candidate = jnp.tanh(from_inputs[2] + reset * parts[2])
-        return candidate + keep * (h - candidate)
-
     def __call__(
         self, h: Float[Array, "n h"], projected: Float[Array, "n g"]
     ) -> Float[Array, "n h"]:
         """One step of n rows."""
-        return self.combine(h, projected, h @ self.recurrent)
+        from_inputs = jnp.split(projected, 3, axis=-1)
+        from_state = jnp.split(h @ self.recurrent, 3, axis=-1)
+        reset = jax.nn.sigmoid(from_inputs[0] + from_state[0])
+        keep = jax.nn.sigmoid(from_inputs[1] + from_state[1])
+        candidate = jnp.tanh(from_inputs[2] + reset * from_state[2])
+        return candidate + keep * (h - candidate)
 
 
 CELLS = {"rnn": ElmanCell, "gru": GRUCell}
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
 def read_backwards(
-    combine: Callable,
-    recurrent: Float[Array, "h g"],
-    projected: Float[Array, "T n g"],
-    seen: Bool[Array, "T n"],
+    step: Callable, start: Float[Array, "n h"], inputs: Any, seen: Bool[Array, "T n"]
 ) -> Float[Array, "T n h"]:
-    """The states of n rows that are read from the last step to the first, beginning with 0.
-
-    The gradient of the recurrent weights is one product over all steps, behind the loop: summed up
-    in the loop, as automatic differentiation does it, it is the greater part of the way back.
+    """The states of n rows that are read from the last step to the first.
 
     Args:
-        combine: of the cell.
-        recurrent: its weights of the state.
-        projected: what inputs contribute, for all steps.
+        step: (h, inputs of one step) -> the next h.
+        start: h before the last step.
+        inputs: of all steps, a pytree of [T, n, ...].
         seen: rows that have an input at a step; the others keep their state.
     """
 
-    def step(h, inputs):
-        projected, seen = inputs
-        h = jnp.where(seen[:, None], combine(h, projected, h @ recurrent), h)
+    def read(h, row):
+        inputs, seen = row
+        h = jnp.where(seen[:, None], step(h, inputs), h)
         return h, h
 
-    start = jnp.zeros((projected.shape[1], len(recurrent)), projected.dtype)
-    return lax.scan(step, start, (projected, seen), reverse=True)[1]
-
-
-def _read_forward(combine, recurrent, projected, seen):
-    hidden = read_backwards(combine, recurrent, projected, seen)
-    return hidden, (recurrent, projected, seen, hidden)
-
-
-def _read_reverse(combine, residuals, cotangents):
-    recurrent, projected, seen, hidden = residuals
-    before = jnp.concatenate([hidden[1:], jnp.zeros_like(hidden[:1])])
-
-    def step(arriving, inputs):
-        cotangent, seen, *operands = inputs
-        arriving = arriving + cotangent
-        seen = seen[:, None]
-        _, pull = jax.vjp(combine, *operands)
-        h, projected, from_state = pull(jnp.where(seen, arriving, 0))
-        return jnp.where(seen, h + from_state @ recurrent.T, arriving), (projected, from_state)
-
-    operands = (before, projected, before @ recurrent)
-    inputs = (cotangents, seen, *operands)
-    _, (projected, from_state) = lax.scan(step, jnp.zeros_like(hidden[0]), inputs)
-    weights = jnp.einsum("tnh,tng->hg", before, from_state)
-    return weights, projected, np.zeros(seen.shape, jax.dtypes.float0)
-
-
-read_backwards.defvjp(_read_forward, _read_reverse)
+    return lax.scan(read, start, (inputs, seen), reverse=True)[1]
 
 
 def _draw(key: Key[Array, ""], inputs: int, hidden: int, gates: int) -> tuple[Array, Array, Array]:
