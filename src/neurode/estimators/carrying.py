@@ -10,6 +10,7 @@ from jaxtyping import Array, Key
 
 from neurode.core.status import SolveError, Status
 from neurode.estimators.columns import Columns
+from neurode.estimators.padding import bucket
 from neurode.models import Flow, SolveOptions, transport
 from neurode.nn import ExactTrace, Trace
 
@@ -66,16 +67,16 @@ def carry(
     for first in range(0, len(z), _LARGEST):
         rows = slice(first, min(first + _LARGEST, len(z)))
         count = rows.stop - first
-        size = max(_SMALLEST, 1 << (count - 1).bit_length())
+        size = bucket(count, _SMALLEST)
         filled = np.minimum(np.arange(size), count - 1)
         with jax.enable_x64(dtype == "float64"):
             given = None if context is None else jnp.asarray(context[rows][filled], dtype)
             start = jnp.asarray(z[rows][filled], dtype)
             numbers = jnp.asarray(first + filled, jnp.int32)
             what = (flow, start, given, jnp.asarray(ts, dtype), numbers, key, options, trace)
-            solved, status = _carry_together(*what)
+            solved, status = _carry(True, *what)
             if int(status) != Status.SUCCESS:
-                solved, status = _carry_apart(*what)
+                solved, status = _carry(False, *what)
         _check(np.broadcast_to(np.asarray(status), size)[:count], first, options)
         parts.append(jax.tree.map(lambda x: np.asarray(x, np.float64)[:count], solved))  # noqa: B023
     if not parts:
@@ -135,7 +136,8 @@ def round_trip(
 
 
 @eqx.filter_jit
-def _carry_together(
+def _carry(
+    together: bool,
     flow: Flow,
     z: Array,
     context: Array | None,
@@ -145,10 +147,15 @@ def _carry_together(
     options: SolveOptions,
     trace: Trace,
 ) -> tuple[Carried, Array]:
+    def move(z, context, key, norm=None):
+        how = {"trace": trace, "context": context, "key": key, "norm": norm, "throw": False}
+        moved = transport(flow.field, z, ts, options, **how)
+        return Carried(moved.z, moved.change, flow.base.log_prob(moved.z)), moved.status  # pyright: ignore[reportArgumentType]
+
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
-    how = {"trace": trace, "context": context, "key": keys, "norm": _worst_row, "throw": False}
-    moved = transport(flow.field, z, ts, options, **how)
-    return Carried(moved.z, moved.change, flow.base.log_prob(moved.z)), moved.status  # pyright: ignore[reportArgumentType]
+    if together:
+        return move(z, context, keys, _worst_row)
+    return jax.vmap(move, (0, None if context is None else 0, 0))(z, context, keys)
 
 
 def _worst_row(error: tuple[Array, Array]) -> Array:
@@ -156,26 +163,6 @@ def _worst_row(error: tuple[Array, Array]) -> Array:
     z, change = error
     squares = jnp.sum(z * z, axis=-1) + change * change
     return jnp.sqrt(jnp.max(squares) / (z.shape[-1] + 1))
-
-
-@eqx.filter_jit
-def _carry_apart(
-    flow: Flow,
-    z: Array,
-    context: Array | None,
-    ts: Array,
-    numbers: Array,
-    key: Array,
-    options: SolveOptions,
-    trace: Trace,
-) -> tuple[Carried, Array]:
-    def one(z, context, number):
-        own = jax.random.fold_in(key, number)
-        how = {"trace": trace, "context": context, "key": own, "throw": False}
-        moved = transport(flow.field, z, ts, options, **how)
-        return Carried(moved.z, moved.change, flow.base.log_prob(moved.z)), moved.status  # pyright: ignore[reportArgumentType]
-
-    return jax.vmap(one, (0, None if context is None else 0, 0))(z, context, numbers)
 
 
 def _check(status: np.ndarray, first: int, options: SolveOptions) -> None:

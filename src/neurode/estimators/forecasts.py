@@ -11,6 +11,7 @@ import numpy as np
 from neurode.core.closures import hoist
 from neurode.core.status import SolveError, Status
 from neurode.data import DataError
+from neurode.estimators.padding import bucket
 from neurode.estimators.scaling import Scaling
 from neurode.models import SolveOptions, solve_trajectories
 
@@ -110,7 +111,7 @@ def forecast(
             continue
         # Padded to powers of two, so that other numbers of times or trajectories find the same
         # program. A trajectory added begins and ends at once.
-        width, count = _bucket(1 + max(len(index) for index in chosen)), _bucket(len(rows))
+        width, count = bucket(1 + max(len(index) for index in chosen)), bucket(len(rows))
         padded = np.full((count, width), start_times[0])
         padded[: len(rows)] = start_times[:, None]
         for i, index in enumerate(chosen):
@@ -121,10 +122,6 @@ def forecast(
         for i, index in enumerate(chosen):
             results[i][index] = values[i, 1 : len(index) + 1]
     return results
-
-
-def _bucket(count: int) -> int:
-    return 1 << (count - 1).bit_length()
 
 
 def _solve(fitted: Fitted, initial: np.ndarray, ts: np.ndarray) -> np.ndarray:

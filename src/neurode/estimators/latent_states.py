@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key
 from neurode.core.closures import hoist
 from neurode.core.status import SolveError, Status
 from neurode.estimators.collections import Collection
+from neurode.estimators.padding import bucket, pad_rows
 from neurode.estimators.scaling import Scaling
 from neurode.estimators.series import observed_values
 from neurode.models import (
@@ -310,14 +311,3 @@ def _pad_crops(crops: Crops, count: int | None = None) -> Crops:
     """Filled up to `count` stretches, or a power of two, so that other numbers compile nothing."""
     count = bucket(len(crops.ts)) if count is None else count
     return jax.tree.map(lambda x: pad_rows(x, count) if np.ndim(x) else x, crops)
-
-
-def pad_rows(x: Any, count: int) -> np.ndarray:
-    """The first axis filled up to `count` with copies of the first row."""
-    x = np.asarray(x)
-    return np.concatenate([x, np.repeat(x[:1], count - len(x), axis=0)])
-
-
-def bucket(count: int) -> int:
-    """The next power of two: other numbers of rows find the same program."""
-    return 1 << max(count - 1, 0).bit_length()

@@ -17,12 +17,11 @@ from neurode.estimators.collections import Collection, spell_time
 from neurode.estimators.latent_states import (
     FittedLatent,
     Posterior,
-    bucket,
     draw_states,
     follow,
     follow_rates,
-    pad_rows,
 )
+from neurode.estimators.padding import bucket, pad_rows
 from neurode.models import GaussianEmission
 
 _NOISE_DRAWS = 200  # of observations behind an interval, at least
@@ -182,14 +181,7 @@ def predict(
         Lists of means, lower and upper ends [T_i, d], and of samples [k, T_i, d].
     """
     for_states, for_noise = jax.random.split(key)
-    initial = draw_states(posterior, samples, for_states)
-    elapsed = [row - start for row, start in zip(rows, posterior.starts, strict=True)]
-    outputs = follow(
-        fitted,
-        initial.reshape(-1, initial.shape[-1]),
-        [row for row in elapsed for _ in range(samples)],
-        lambda i: label(i // samples),
-    )
+    outputs = follow(fitted, *_draw_paths(posterior, rows, samples, for_states, label))
     found: list[Any] = [None] * len(rows)
     width = (_NOISE_DRAWS + samples) * outputs[0].shape[-1]
     for chosen in _group(rows, _MOST_NUMBERS // width):
@@ -198,6 +190,23 @@ def predict(
         for place, each in zip(chosen, zip(*summary, strict=True), strict=True):
             found[place] = each
     return tuple(list(values) for values in zip(*found, strict=True))  # pyright: ignore[reportReturnType]
+
+
+def _draw_paths(
+    posterior: Posterior,
+    rows: list[np.ndarray],
+    samples: int,
+    key: Key[Array, ""],
+    label: Callable[[int], str],
+) -> tuple[np.ndarray, list[np.ndarray], Callable[[int], str]]:
+    """Of each series `samples` states in a row, their times since the state's, and their names."""
+    initial = draw_states(posterior, samples, key)
+    elapsed = [row - start for row, start in zip(rows, posterior.starts, strict=True)]
+    return (
+        initial.reshape(-1, initial.shape[-1]),
+        [row for row in elapsed for _ in range(samples)],
+        lambda i: label(i // samples),
+    )
 
 
 def _group(rows: list[np.ndarray], most: int) -> Iterator[np.ndarray]:
@@ -256,14 +265,7 @@ def sample_rates(
     Returns:
         Rates per unit of time and their integrals from the state's time on, [k, T_i] each.
     """
-    initial = draw_states(posterior, samples, key)
-    elapsed = [row - start for row, start in zip(rows, posterior.starts, strict=True)]
-    found = follow_rates(
-        fitted,
-        initial.reshape(-1, initial.shape[-1]),
-        [row for row in elapsed for _ in range(samples)],
-        lambda i: label(i // samples),
-    )
+    found = follow_rates(fitted, *_draw_paths(posterior, rows, samples, key, label))
     parts = [found[i * samples : (i + 1) * samples] for i in range(len(rows))]
     return [
         (np.stack([rates for rates, _ in part]), np.stack([grown for _, grown in part]))

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from neurode.core.status import SolveError, Status
+from neurode.estimators.padding import bucket
 from neurode.gradients import Direct
 
 _SMALLEST = 16  # rows of a program: powers of two, so that there are few
@@ -90,7 +91,7 @@ def _in_buckets(run: Any, x: np.ndarray, dtype: str) -> list[np.ndarray]:
     parts = []
     for first in range(0, len(x), largest):
         count = min(largest, len(x) - first)
-        size = max(_SMALLEST, 1 << (count - 1).bit_length())
+        size = bucket(count, _SMALLEST)
         rows = first + np.minimum(np.arange(size), count - 1)
         with jax.enable_x64(dtype == "float64"):
             found = jax.device_get(run(jnp.asarray(x[rows], dtype)))
