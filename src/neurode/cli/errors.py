@@ -14,6 +14,8 @@ _AS_FLAGS = [
     (r"resume=False", "--no-resume"),
     (r"\bdata=DIR", "--data DIR"),
     (r"transform='log'", "--log"),
+    (r"\bevents='([^']*)'", r"--events \1"),
+    (r"a PoissonProcess learns from events alone", "`neurode fit events` learns from events alone"),
     (r"base='student'", "--heavy-tails"),
     (r"\bsort=True", "--sort"),
     (r"\bcolumns=\[(['\"])(.*?)\1\]", r"--columns \2"),

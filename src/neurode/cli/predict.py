@@ -57,12 +57,14 @@ def predict(
       neurode predict run/ --times 1900:1930:0.5 --out forecast.csv
       neurode predict run/ --times 0:10 --start hare=30,lynx=4
     """
-    from neurode.estimators import PoissonProcess, load
+    from neurode.estimators import LatentODE, PoissonProcess, load
 
     with interruptible("nothing was written"), blaming(field):
         if field is not None and times is not None:
             options.parse_times(times)  # a slip is told before the user's code runs
         model = load(run, field=load_field(field))
+        if isinstance(model, LatentODE):
+            raise Mistake(f"{run} holds a LatentODE: use `neurode forecast {run} --times …`")
         if hasattr(model, "tune_tolerance"):
             text = _predict_rows(model, data, read_data_names(run), given=times or start)
         elif isinstance(model, PoissonProcess):

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurode.cli import fit, options
+from neurode.cli import fit, options, series_events
 from neurode.cli.errors import Mistake, interruptible
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from neurode.data import Table
     from neurode.estimators import LatentODE
 
@@ -42,6 +44,7 @@ _SETTINGS = (
     "latent",
     "encoder",
     "likelihood",
+    "events",
     "max_length",
     "batch_size",
     "hidden",
@@ -58,6 +61,8 @@ def series(
     columns: options.Columns = None,
     id: options.Id = None,
     until: Until = None,
+    events: series_events.EventsFlag = None,
+    events_file: series_events.EventsFile = None,
     latent: Latent = None,
     encoder: Encoder = None,
     likelihood: Likelihood = None,
@@ -80,6 +85,10 @@ def series(
     One row of DATA per series and observed time; empty cells are missing values; times may be
     irregular, and different for every series. `neurode forecast` goes on from there.
 
+    --events or --events-file joins what happens along a series to its values: a rate of events is
+    learned from the same latent state. A series is watched from its first row, which is not
+    counted, to its last; a row without values makes it longer.
+
     The run folder gets the model, its settings, its metrics, figures and report.html. Ctrl-C
     saves and stops; the same command goes on. What is left out of the flags of the model has the
     default of `neurode.LatentODE`.
@@ -88,6 +97,8 @@ def series(
     Examples:
       neurode fit series long.csv --id patient --time t --out run/
       neurode fit series long.csv --time date --until 2024-06-01 --out run/
+      neurode fit series long.csv --id patient --time t --out run/ \\
+          --events-file seizures.csv
     """
     from neurode.data import read_table
 
@@ -95,6 +106,7 @@ def series(
         "latent": latent,
         "encoder": encoder,
         "likelihood": likelihood,
+        "events": events,
         "max_length": max_length,
         "batch_size": batch_size,
         "hidden": options.parse_widths(hidden),
@@ -103,10 +115,12 @@ def series(
         "weight_decay": weight_decay,
         "seed": seed,
     }
-    how = {"sort": sort, "encoding": encoding, "delimiter": delimiter, "decimal": decimal}
-    how |= {"dates": True, "least": 1}
-    table = read_table(data, time, options.parse_names(columns), id=id, **how)
+    how = {"encoding": encoding, "delimiter": delimiter, "decimal": decimal}
+    wanted = series_events.add_count_column(options.parse_names(columns), events, time, id)
+    table = read_table(data, time, wanted, id=id, sort=sort, dates=True, least=1, **how)
+    happened = series_events.read_series_events(table, events, events_file, id, how)
     learned, held_out = fit.split_table(table, read_until(until, table.calendar), least=1)
+    given = None if events_file is None else series_events.give_events(happened, learned)
     described = {
         "data": {
             "file": str(data.resolve()),
@@ -115,14 +129,15 @@ def series(
             "id": id,
             "series": list(learned.split()) if id else None,
             "until": until,
+            "events_file": None if events_file is None else str(events_file.resolve()),
         },
         "settings": settings,
     }
     fit.open_folder(out, described, resume)
     model = make_latent(settings, progress=not quiet)
     with interruptible(f"{out} holds what was saved; {fit.AGAIN}"):
-        model.fit(learned, id=id, time=time, run=out, resume=resume)
-    _finish(out, described, model, learned, held_out)
+        model.fit(learned, id=id, time=time, events=given, run=out, resume=resume)
+    _finish(out, described, model, learned, held_out, happened)
 
 
 def read_until(text: str | None, calendar: Any) -> float | None:
@@ -165,6 +180,7 @@ def _finish(
     model: "LatentODE",
     learned: "Table",
     held_out: "Table | None",
+    happened: "dict[str, np.ndarray] | None",
 ) -> None:
     fit.check_ended(model, out)
     fit.describe_run(out, described)
@@ -175,4 +191,5 @@ def _finish(
         return
     from neurode.cli.series_page import write_report
 
-    print(f"report: {write_report(out, model, learned, held_out, command=command).resolve()}")
+    page = write_report(out, model, learned, held_out, happened, command=command)
+    print(f"report: {page.resolve()}")

@@ -12,6 +12,7 @@ from neurode.data.deskewing import deskew as deskew
 from neurode.data.errors import DataError as DataError
 from neurode.data.events import Events as Events
 from neurode.data.events import read_event_file as read_event_file
+from neurode.data.events import read_event_groups as read_event_groups
 from neurode.data.events import read_events as read_events
 from neurode.data.labelled import LabelledRows as LabelledRows
 from neurode.data.labelled import read_labelled as read_labelled
@@ -56,6 +57,7 @@ __all__ = [
     "old_faithful",
     "random_crop",
     "read_event_file",
+    "read_event_groups",
     "read_events",
     "read_labelled",
     "read_rows",

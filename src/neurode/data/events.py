@@ -9,7 +9,7 @@ import numpy as np
 
 from neurode.data.calendar import Calendar, is_dates, read_dates
 from neurode.data.errors import DataError, list_names, quote
-from neurode.data.sheets import parse_column, read_sheet
+from neurode.data.sheets import Sheet, is_missing, parse_column, read_sheet
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +124,48 @@ def read_event_file(
         DataError: the file, a column or a time cannot be used; the message says where and why.
     """
     sheet = read_sheet(path, encoding, delimiter)
+    groups, calendar = _read_groups(sheet, time, id, decimal)
+    events: Any = list(groups.values())
+    if id is None:
+        events = groups[""]
+    elif windows is not None and np.ndim(np.asarray(windows, object)) == 1:
+        windows = [windows] * len(groups)
+    found = read_events(events, windows)
+    return Events(found.times, found.windows, calendar, sheet.source)
+
+
+def read_event_groups(
+    path: str | os.PathLike,
+    time: str | None = None,
+    *,
+    id: str | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    decimal: str = ".",
+) -> dict[str, np.ndarray]:
+    """Read the event times of each series from a file, one row per event, in any order.
+
+    Args:
+        path: as in `read_event_file`.
+        time: as in `read_event_file`.
+        id: the column that tells series apart, or None for a single one.
+        encoding: as in `read_event_file`.
+        delimiter: as in `read_event_file`.
+        decimal: as in `read_event_file`.
+
+    Returns:
+        Numbers or dates by series, as the file has them; those of a single one are called "".
+
+    Raises:
+        DataError: the file, a column or a cell cannot be used; the message says where and why.
+    """
+    return _read_groups(read_sheet(path, encoding, delimiter), time, id, decimal)[0]
+
+
+def _read_groups(
+    sheet: Sheet, time: str | None, id: str | None, decimal: str
+) -> tuple[dict[str, np.ndarray], Calendar | None]:
+    """The times of a file of events by the label of their rows, and what dates they are."""
     if time is None:
         others = [name for name in sheet.columns if name != id]
         if len(others) != 1:
@@ -145,14 +187,14 @@ def read_event_file(
     if np.isnan(times).any():
         row = int(np.argmax(np.isnan(times)))
         raise DataError(f"{sheet.at(row, time)}: the time is missing; fill it in or drop the row")
-    groups: Any = times if calendar is None else calendar.format(times)
-    if id is not None:
-        labels = np.array([str(cell).strip() for cell in sheet.columns[id]])
-        groups = [groups[labels == label] for label in dict.fromkeys(labels.tolist())]
-        if windows is not None and np.ndim(np.asarray(windows, object)) == 1:
-            windows = [windows] * len(groups)
-    found = read_events(groups, windows)
-    return Events(found.times, found.windows, calendar, sheet.source)
+    given = times if calendar is None else calendar.format(times)
+    if id is None:
+        return {"": given}, calendar
+    labels = np.array([str(cell).strip() for cell in sheet.columns[id]])
+    for row, label in enumerate(labels):
+        if is_missing(label):
+            raise DataError(f"{sheet.at(row, id)}: the id is missing; fill it in or drop the row")
+    return {name: given[labels == name] for name in dict.fromkeys(labels.tolist())}, calendar
 
 
 class _Parser:

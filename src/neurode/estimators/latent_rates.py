@@ -67,7 +67,7 @@ class LatentRates(LatentInference):
 
         Args:
             window: (start, end), none before a series' first time; or a list of such, one for
-                each series.
+                each series. With times in between, (start, …, end), it is cut there.
             data: as in `forecast`.
             ys: as in `fit`.
             ids: as in `forecast`.
@@ -75,17 +75,20 @@ class LatentRates(LatentInference):
             **form: see `encode`.
 
         Returns:
-            [n]; a number for a single series.
+            [n]; a number for a single series. Of a window that is cut one number for each part,
+            as a last axis; of a list of windows a list.
         """
         self._check_events()
         check_number("samples", samples, least=1, whole=True)
         posterior, labels, is_single = self._begin(data, ys, ids, form)
-        rows, _ = read_forecast_times(window, posterior, labels, self.calendar_)
-        if any(len(row) != 2 for row in rows):
+        rows, is_shared = read_forecast_times(window, posterior, labels, self.calendar_)
+        if any(len(row) < 2 for row in rows):
             raise DataError(f"a window is (start, end), got {window!r}")
         found = self._sample_rates(posterior, rows, samples, labels)
-        counts = np.array([np.diff(grown, axis=1).mean() for _, grown in found])
-        return float(counts[0]) if is_single else counts
+        counts = [np.diff(grown, axis=1).mean(axis=0) for _, grown in found]
+        if any(len(row) != 2 for row in rows):
+            return stack(counts, is_shared, is_single)
+        return float(counts[0][0]) if is_single else np.concatenate(counts)
 
     def _sample_rates(
         self,

@@ -15,7 +15,7 @@ from neurode.report.strokes import (
     draw_error_bars,
     draw_evaluations,
     draw_field,
-    draw_points,
+    draw_panel,
     draw_states,
     label_bars,
     limit_values,
@@ -51,6 +51,7 @@ def draw_series(
     split: float | None = None,
     time_label: str = "time",
     unit: str = "",
+    below: Panel | None = None,
 ) -> "Figure":
     """Draw observed series, one panel per variable, with fits and forecasts.
 
@@ -62,6 +63,7 @@ def draw_series(
         split: end of the training data. What comes later is shaded; data there are hollow.
         time_label: name and unit of the time axis.
         unit: unit of the values.
+        below: one more panel at the same times, such as the rate of events.
 
     Raises:
         ValueError: shapes disagree.
@@ -72,11 +74,13 @@ def draw_series(
     if values.shape != (len(times), d):
         raise ValueError(f"values have shape {values.shape}; expected {(len(times), d)}")
     curves = [as_columns(curve, d) for curve in curves]
-    figure, axes = start(d, 1, WIDTH, 0.75 + 2.05 * d, sharex=True)
+    rows = d + (below is not None)
+    figure, axes = start(rows, 1, WIDTH, 0.75 + 2.05 * rows, sharex=True)
     seen = np.full(len(times), True) if split is None else times <= split
     for j, ax in enumerate(axes):
         if split is not None:
             shade_forecast(ax, split, times, curves, label=j == 0)
+    for j, ax in enumerate(axes[:d]):
         for k, curve in enumerate(curves):
             draw_curve(ax, curve, column=j, zorder=3 + 0.1 * k)
         draw_data(ax, times[seen], values[seen, j], "data", hollow=False)
@@ -85,6 +89,8 @@ def draw_series(
         limit_values(ax, values[:, j], [curve.y[:, j] for curve in curves])
         ax.set_title(names[j])
         ax.set_ylabel(unit)
+    if below is not None:
+        draw_panel(axes[-1], below)
     axes[-1].set_xlabel(time_label)
     set_whole_ticks(axes[-1], times)
     figure.align_ylabels()
@@ -231,15 +237,7 @@ def draw_panels(
     rows = -(-len(panels) // columns)
     figure, axes = start(rows, columns, WIDTH, 0.5 + (panel_height + 0.3) * rows)
     for ax, panel in zip(axes, panels, strict=False):
-        for curve in panel.curves:
-            draw_curve(ax, curve)
-        for points in panel.points:
-            draw_points(ax, points)
-        ax.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
-        if panel.log_x:
-            ax.set_xscale("log")
-        if panel.log_y:
-            ax.set_yscale("log")
+        draw_panel(ax, panel)
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
     add_legend(figure, axes)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurode.report.marks import Curve, LearningCurve, Points, Portrait, VectorField
+from neurode.report.marks import Curve, LearningCurve, Panel, Points, Portrait, VectorField
 from neurode.report.style import COLOURS, INK, LINES, MARKERS, MUTED, SHADE, format_number
 
 if TYPE_CHECKING:
@@ -71,6 +71,19 @@ def draw_points(ax: "Axes", points: Points) -> None:
         label=points.label,
         zorder=4,
     )
+
+
+def draw_panel(ax: "Axes", panel: Panel) -> None:
+    """Draw all that a panel holds."""
+    for curve in panel.curves:
+        draw_curve(ax, curve)
+    for points in panel.points:
+        draw_points(ax, points)
+    ax.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
+    if panel.log_x:
+        ax.set_xscale("log")
+    if panel.log_y:
+        ax.set_yscale("log")
 
 
 def draw_field(ax: "Axes", field: VectorField) -> None:
