@@ -2,12 +2,18 @@
 
 import csv
 import io
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from neurode.cli.fit import split_table
 from neurode.cli.series_events import read_series_events
+from neurode.cli.series_page import write_report
+from neurode.cli.series_rates import count_by_series
 from neurode.data import read_table
+from neurode.estimators import Intensity
 from neurode.estimators.latent_events import mean_rate, read_eventful
 
 ROWS = ["who,when,a,n"] + [
@@ -16,6 +22,8 @@ ROWS = ["who,when,a,n"] + [
 EVENTS = ["who,when"] + [  # in any order, one twice, p2 without any
     f"p{i},2024-03-{day}" for i in range(2) for day in ("08T12:00", "04", "04", "11", "06T06:00")
 ]
+HOW = {"encoding": None, "delimiter": None, "decimal": "."}
+FEW = ("--samples", "3")
 FIT = ("--id", "who", "--time", "when", "--columns", "a", "--quiet")
 
 
@@ -29,32 +37,21 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fitted(folder, neurode):
+    """A run without its report, whose pictures cost a program each; see `test_the_report`."""
     out = folder / "run"
-    answer = neurode(
-        "fit", "series", folder / "long.csv", *FIT, "--events-file", folder / "events.csv",
-        "--until", "2024-03-09", "--out", out, "--steps", "2", "--hidden", "4",
-    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neurode.cli.fit.report_command", lambda: None)
+        answer = neurode(
+            "fit", "series", folder / "long.csv", *FIT, "--events-file", folder / "events.csv",
+            "--until", "2024-03-09", "--out", out, "--steps", "2", "--hidden", "4",
+        )  # fmt: skip
     assert answer.code == 0, answer.err
     assert "nats per observed number or event" in answer.out
     return out
 
 
-def test_the_report_counts_what_happened(fitted):
-    page = (fitted / "report.html").read_text()
-    # p0 is learned from its rows up to the 9th and judged on the 10th and 11th, p1 up to the 8th.
-    for word in (
-        "(7)",
-        "(3)",
-        "held-out events, expected (happened)",
-        "at a constant rate",
-        "all 3",
-    ):
-        assert word in page
-    assert (fitted / "series-3.png").is_file()
-
-
 def test_a_forecast_says_how_many_events_are_to_come(fitted, neurode):
-    answer = neurode("forecast", fitted, "--horizon", "4", "--every", "2", "--samples", "3")
+    answer = neurode("forecast", fitted, "--horizon", "4", "--every", "2", *FEW)
     assert answer.code == 0, answer.err
     rows = list(csv.DictReader(io.StringIO(answer.out)))
     rates = ["event_rate", "event_rate_low", "event_rate_high"]
@@ -65,34 +62,71 @@ def test_a_forecast_says_how_many_events_are_to_come(fitted, neurode):
         # Two days at about this rate; and the count goes on, it does not begin anew.
         assert float(first["expected_events"]) == pytest.approx(2 * rate, rel=0.5)
         assert float(second["expected_events"]) > float(first["expected_events"])
-
-
-def test_within_a_series_nothing_is_to_come_yet(fitted, neurode):
-    days = "2024-03-05,2024-03-30"
-    answer = neurode("forecast", fitted, "--times", days, "--ids", "p0", "--samples", "3")
-    early, late = csv.DictReader(io.StringIO(answer.out))
-    assert early["expected_events"] == ""
-    assert float(late["expected_events"]) > 0
+    # Within a series nothing is to come yet.
+    answer = neurode("forecast", fitted, "--times", "2024-03-05,2024-03-30", *FEW)
+    rows = list(csv.DictReader(io.StringIO(answer.out)))
+    assert [row["expected_events"] == "" for row in rows] == [True, False] * 3
 
 
 def test_other_series_come_with_their_events(fitted, folder, neurode):
-    ask = ("forecast", fitted, "--horizon", "2", "--samples", "3")
-    data = ("--data", folder / "long.csv")
-    line = neurode(*ask, *data).mistake()
-    assert "write --events-file with that of" in line
-    assert "--data, which are not given" in neurode(*ask, "--events-file", "x").mistake()
-    answer = neurode(*ask, *data, "--events-file", folder / "events.csv")
+    ask = ("forecast", fitted, "--horizon", "4", "--every", "2", *FEW)
+    data, events = ("--data", folder / "long.csv"), ("--events-file", folder / "events.csv")
+    assert "write --events-file with that of" in neurode(*ask, *data).mistake()
+    assert "--data, which are not given" in neurode(*ask, *events).mistake()
+    answer = neurode(*ask, *data, *events)
     assert answer.code == 0, answer.err
-    assert answer.out.count("\n") == 1 + 3
+    assert answer.out.count("\n") == 1 + 3 * 2
     assert "neurode forecast" in neurode("predict", fitted, "--times", "1:3").mistake()
 
 
-def test_three_ways_to_say_what_happened(folder):
-    how = {"encoding": None, "delimiter": None, "decimal": "."}
+class Known:
+    """What a report asks of a fitted model, with two events a day wherever it is asked."""
+
+    names_, events, has_events_ = ("a",), None, True
+    stats_: ClassVar = {"steps": 2, "seconds": 1.0}
+    history_: ClassVar = {name: np.ones(2) for name in ("step", "loss", "nfe_forward", "nfe_backward")}
+
+    def __init__(self, table):
+        self.calendar_ = table.calendar
+        starts = [part.times[0] for part in table.split().values()]
+        self.posterior_ = SimpleNamespace(starts=np.array(starts))
+
+    def reconstruct(self, table, events):
+        assert {name: len(times) for name, times in events.items()} == {"p0": 4, "p1": 3, "p2": 0}
+        return {name: part.values[:, :1] + 0.5 for name, part in table.split().items()}
+
+    def forecast(self, times, ids):
+        zero = np.zeros((1, len(times), 1))
+        return SimpleNamespace(mean=zero, low=zero - 3, high=zero + 3)
+
+    def intensity(self, times, ids):
+        return Intensity(*(np.full((1, len(times)), rate) for rate in (2.0, 1.5, 2.5)))
+
+    def expected_count(self, windows):
+        return [2 * np.diff(self.calendar_.parse(window)) for window in windows]
+
+
+def test_the_report(folder, tmp_path):
     table = read_table(folder / "long.csv", "when", id="who", dates=True)
-    everything = read_series_events(table, "times", None, "who", how)
-    counted = read_series_events(table, "n", None, "who", how)
-    told = read_series_events(table, None, folder / "events.csv", "who", how)
+    happened = read_series_events(table, None, folder / "events.csv", "who", HOW)
+    learned, held_out = split_table(table, table.calendar.parse(["2024-03-09"])[0])
+    model = Known(table)
+    counts = count_by_series(model, learned, held_out, happened)
+    # p0 is learned from its rows up to the 9th, p1 up to the 8th, p2 up to the 9th.
+    assert counts.happened.tolist() == [[4, 1], [3, 2], [0, 0]]
+    assert counts.expected.tolist() == [[16, 4], [12, 8], [12, 8]]
+    np.testing.assert_allclose(counts.constant, 7 / 20 * counts.expected / 2)
+    page = write_report(tmp_path, model, learned, held_out, happened, command="x").read_text()
+    for word in ("40.0 (7)", "20.0 (3)", "at a constant rate", "all 3", "2024-03-09T00:00:00"):
+        assert word in page
+    assert (tmp_path / "series-3.png").is_file()
+
+
+def test_three_ways_to_say_what_happened(folder):
+    table = read_table(folder / "long.csv", "when", id="who", dates=True)
+    everything = read_series_events(table, "times", None, "who", HOW)
+    counted = read_series_events(table, "n", None, "who", HOW)
+    told = read_series_events(table, None, folder / "events.csv", "who", HOW)
     for label, part in table.split().items():
         np.testing.assert_array_equal(everything[label], part.times)
         np.testing.assert_array_equal(counted[label], part.times[1::2])
