@@ -84,7 +84,9 @@ class Known:
 
     names_, events, has_events_ = ("a",), None, True
     stats_: ClassVar = {"steps": 2, "seconds": 1.0}
-    history_: ClassVar = {name: np.ones(2) for name in ("step", "loss", "nfe_forward", "nfe_backward")}
+    history_: ClassVar = {
+        name: np.ones(2) for name in ("step", "loss", "nfe_forward", "nfe_backward")
+    }
 
     def __init__(self, table):
         self.calendar_ = table.calendar

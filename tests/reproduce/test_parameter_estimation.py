@@ -3,6 +3,7 @@
 import numpy as np
 
 from neurode.reproduce import parameter_estimation as page
+from neurode.reproduce.estimation_methods import run_scipy
 from neurode.reproduce.estimation_problems import PROBLEMS, simulate
 from neurode.reproduce.results import read_paper
 
@@ -38,6 +39,18 @@ def test_the_summary_of_known_estimates():
     assert "1 failed" in summary["rmse"].note
 
 
+def test_scipy_finds_the_truth_and_tells_its_memory():
+    problem = PROBLEMS["SIR"]
+    truth = np.array(list(problem.truth.values()))
+    starts = np.stack([np.full(2, np.nan), 1.2 * truth])  # the first was not matched
+    found = run_scipy(problem, simulate(problem, 0.05, 2, 0), starts)
+    assert np.isnan(found.values[0]).all()
+    np.testing.assert_allclose(found.values[1], truth, rtol=0.1)
+    assert (found.low[1] < found.values[1]).all()
+    assert (found.values[1] < found.high[1]).all()
+    assert 0.01 < found.memory < 10  # MB: some arrays of 31 times
+
+
 def test_a_run_keeps_its_cells_and_draws_them(tmp_path, monkeypatch):
     calls = []
 
@@ -63,3 +76,8 @@ def test_a_run_keeps_its_cells_and_draws_them(tmp_path, monkeypatch):
     assert len(calls) == 6 * 2 * len(PROBLEMS)
     page.run(page.Config(data_sets=3, scipy_data_sets=2), tmp_path, progress=False)
     assert len(calls) == 2 * 6 * 2 * len(PROBLEMS)
+    # What decides nothing but the networks is asked of nothing else.
+    del calls[:]
+    other = page.Config(data_sets=3, scipy_data_sets=2, network_data_sets=1)
+    page.run(other, tmp_path, progress=False)
+    assert calls == ["neural ODE"] * 2 * len(PROBLEMS)

@@ -5,6 +5,7 @@ process, and what else the machine does has no part in them.
 """
 
 import time
+import tracemalloc
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -53,7 +54,8 @@ class Estimated(NamedTuple):
         high: likewise.
         seconds: of the processor for all fits, from the start values on, compilation apart.
         compile_seconds: of that.
-        memory: of the compiled program beside its arguments, in MB; NaN where there is none.
+        memory: of the fits beside their arguments, in MB: what the compiled program of all takes,
+            or the most that one fit allocates where they follow each other. NaN if unknown.
     """
 
     values: np.ndarray
@@ -137,53 +139,70 @@ def run_shooting(
 
 
 def run_scipy(problem: Problem, data: list[SeriesBatch], starts: np.ndarray) -> Estimated:
-    """`least_squares` around `solve_ivp`, one data set after the other, from the same starts."""
-    names = list(problem.truth)
-    values, low, high = (np.full((len(data), len(names)), np.nan) for _ in range(3))
+    """`least_squares` around `solve_ivp`, one data set after the other, from the same starts.
+
+    Its memory is the most that Python and NumPy allocate during the first of the fits, done once
+    more for that: one follows the other, and tracing costs time.
+    """
+    k = len(problem.truth)
+    found = np.full((len(data), 3, k), np.nan)
+    ready = np.flatnonzero((np.isfinite(starts) & (starts > 0)).all(axis=1))
     began = time.process_time()
-    for i, series in enumerate(data):
-        ts, ys = np.asarray(series.ts[0]), np.asarray(series.ys[0])
-        size = ys.std(axis=0)
-
-        def wrong(u, ts=ts, ys=ys, size=size):
-            p = Parameters(zip(names, np.exp(u[: len(names)]), strict=True))
-            found = solve_ivp(
-                lambda t, y: problem.ode(t, y, p),
-                (ts[0], ts[-1]),
-                u[len(names) :] * size,
-                method="LSODA",
-                t_eval=ts,
-                rtol=1e-8,
-                atol=1e-8 * np.abs(ys).mean(axis=0),
-            )
-            if found.y.shape[1] < len(ts):
-                return np.full(ys.size, 1e6)
-            return ((found.y.T - ys) / size).ravel()
-
-        start = np.concatenate([np.log(starts[i]), problem.first(series)[0] / size])
-        if not np.isfinite(start).all():
-            continue
-        found = least_squares(wrong, start)
-        freedom = ys.size - len(start)
-        covariance = np.linalg.pinv(found.jac.T @ found.jac) * 2 * found.cost / freedom
-        half = student.ppf(0.975, freedom) * np.sqrt(np.diagonal(covariance))[: len(names)]
-        free = found.x[: len(names)]
-        values[i], low[i], high[i] = np.exp(free), np.exp(free - half), np.exp(free + half)
+    for i in ready:
+        found[i] = _fit_by_scipy(problem, data[i], starts[i])
     seconds = time.process_time() - began
-    return Estimated(values, low, high, seconds, 0.0, np.nan)
+    memory = np.nan
+    if len(ready):
+        tracemalloc.start()
+        _fit_by_scipy(problem, data[ready[0]], starts[ready[0]])
+        memory = tracemalloc.get_traced_memory()[1] / 1e6
+        tracemalloc.stop()
+    return Estimated(found[:, 0], found[:, 1], found[:, 2], seconds, 0.0, memory)
+
+
+def _fit_by_scipy(problem: Problem, series: SeriesBatch, start: np.ndarray) -> np.ndarray:
+    """Estimates and the ends of their 95% intervals, [3, k]."""
+    names = list(problem.truth)
+    ts, ys = np.asarray(series.ts[0]), np.asarray(series.ys[0])
+    size = ys.std(axis=0)
+
+    def wrong(u):
+        p = Parameters(zip(names, np.exp(u[: len(names)]), strict=True))
+        found = solve_ivp(
+            lambda t, y: problem.ode(t, y, p),
+            (ts[0], ts[-1]),
+            u[len(names) :] * size,
+            method="LSODA",
+            t_eval=ts,
+            rtol=1e-8,
+            atol=1e-8 * np.abs(ys).mean(axis=0),
+        )
+        if found.y.shape[1] < len(ts):
+            return np.full(ys.size, 1e6)
+        return ((found.y.T - ys) / size).ravel()
+
+    found = least_squares(wrong, np.concatenate([np.log(start), problem.first(series)[0] / size]))
+    freedom = ys.size - len(found.x)
+    covariance = np.linalg.pinv(found.jac.T @ found.jac) * 2 * found.cost / freedom
+    half = student.ppf(0.975, freedom) * np.sqrt(np.diagonal(covariance))[: len(names)]
+    free = found.x[: len(names)]
+    return np.exp([free, free - half, free + half])
 
 
 def run_network(problem: Problem, data: list[SeriesBatch], steps: int, seed: int) -> np.ndarray:
     """Neural ODEs that know no equations: relative errors of trajectories and slopes, [n, 2].
 
-    Both are root mean squares over [0, end] against the truth, as shares of its spread.
+    Both are root mean squares over [0, end] against the truth, as shares of its spread. One fit
+    follows the other: all data sets of a problem, at any noise, find the same compiled programs.
     """
     ts = np.linspace(0, problem.end, 201)
     truth = solve_truth(problem, ts)
     slopes = np.gradient(truth, ts, axis=0)
     errors = []
     for series in data:
-        model = NeuralODE(hidden=(32,), steps=steps, random_state=seed, weight_decay=1e-3)
+        model = NeuralODE(
+            hidden=(32,), steps=steps, random_state=seed, weight_decay=1e-3, progress=False
+        )
         model.fit(series)
         found = model.predict(ts)
         gaps = found - truth, np.gradient(found, ts, axis=0) - slopes

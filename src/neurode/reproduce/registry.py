@@ -103,7 +103,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "parameter_estimation": Experiment(
         "neurode.reproduce.parameter_estimation",
         "Unknown parameters of ODEs: shooting, matching, orthogonality, SciPy, and a network",
-        "about 45 minutes; --quick 5 minutes",
+        "about 15 minutes; --quick 5 minutes",
     ),
     "sec6": Experiment(
         "neurode.reproduce.sec6_scope",
