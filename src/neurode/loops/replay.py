@@ -133,35 +133,31 @@ def walk_back(
 
         return _while_alive(lambda state: state[0] > 0, single, (num_accepted, carry))[1]
 
-    def segment(state):
-        number, segment_states, carry = state
-        number = number - 1
+    def latest(state):
+        index, segment_states, carry = state
+        index = index - 1
+        number = index // tape.stride
         first = number * tape.stride
-        end = jnp.minimum(first + tape.stride, num_accepted)
         segment_states = set_row(segment_states, 0, row(tape.states, number))
+        # At the end of a segment, the states that the tape dropped between.
+        is_end = index == jnp.minimum(first + tape.stride, num_accepted) - 1
+
+        def is_wanted(state):
+            return is_end & (state[0] < index)
 
         def redo(state):
-            index, states = state
-            is_wanted = index < end - 1
-            y = retake(index, read_entry(log, index), row(states, index - first))
-            to = jnp.where(is_wanted, index + 1 - first, stride_bound)
-            return index + is_wanted, set_row(states, to, y)
+            i, states = state
+            y = retake(i, read_entry(log, i), row(states, i - first))
+            to = jnp.where(is_wanted(state), i + 1 - first, stride_bound)
+            return i + is_wanted(state), set_row(states, to, y)
 
-        def undo(state):
-            index, carry = state[0] - 1, state[1]
-            y = row(segment_states, index - first)
-            return index, visit(index, read_entry(log, index), y, carry)
-
-        _, segment_states = while_any(
-            lambda state: state[0] < end - 1, redo, (first, segment_states)
-        )
-        _, carry = _while_alive(lambda state: state[0] > first, undo, (end, carry))
-        return number, segment_states, carry
+        _, segment_states = while_any(is_wanted, redo, (first, segment_states))
+        y = row(segment_states, index - first)
+        return index, segment_states, visit(index, read_entry(log, index), y, carry)
 
     # One row to spare, for lanes that have nothing to write.
     blank = tree_map(lambda x: jnp.zeros((stride_bound + 1, *x.shape[1:]), x.dtype), tape.states)
-    segments = -(-num_accepted // tape.stride)
-    return _while_alive(lambda state: state[0] > 0, segment, (segments, blank, carry))[2]
+    return _while_alive(lambda state: state[0] > 0, latest, (num_accepted, blank, carry))[2]
 
 
 def _while_alive(condition: Callable, body: Callable, carry: Any) -> Any:
