@@ -8,11 +8,13 @@ cost more, or that costs less, record them again and commit the file with the ch
 
 import json
 import os
+import re
 from pathlib import Path
 
 import jax
 import pytest
 
+import neurode as nd
 from costs.programs import PROGRAMS, cost, equations, outermost_loops
 
 CEILINGS = Path(__file__).parent / "ceilings.json"
@@ -66,3 +68,21 @@ def test_the_counts_see_inside_loops_and_calls():
     # Each loop: itself, its condition, two for its body; around them a call, and a loop with its
     # condition.
     assert equations(jaxpr) == 4 + 4 + 1 + 2
+
+
+def test_the_way_back_copies_no_tape():
+    """XLA copies an array of a loop's carry, whole and at every step, where its old value lives on.
+
+    The cost analysis does not say so: the bytes of one state's copy would pass for its step.
+    """
+    rows, y0 = 128, jax.numpy.ones((128, 4))
+
+    def loss(y0):
+        ts = jax.numpy.array([0.0, 1.0])
+        return nd.solve(lambda t, y: -y, y0, ts, rtol=1e-3, atol=1e-3).ys[-1].sum()
+
+    compiled = jax.jit(jax.grad(loss)).lower(y0).compile().as_text()
+    inside_loops = compiled.split("ENTRY")[0]
+    assert re.search(rf"f32\[\d+,{rows},4\]", inside_loops), "the program holds no tape"
+    copies = re.findall(rf"= f32\[\d+,{rows},4\]\S* copy\(.*", inside_loops)
+    assert not copies

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from equinox.internal import unvmap_any
 from jax.extend import core as jex
+from jax.interpreters import ad, batching, mlir
 
 
 def any_lane(condition: jax.Array) -> jax.Array:
@@ -24,6 +26,42 @@ def while_any(condition: Callable[[Any], jax.Array], body: Callable, carry: Any)
     The body must leave a lane as it is where its own condition does not hold.
     """
     return jax.lax.while_loop(lambda carry: any_lane(condition(carry)), body, vary_alike(carry))
+
+
+def freeze(alive: jax.Array, new: Any, old: Any) -> Any:
+    """What a loop's body makes of its carry, but `old` in lanes that are not alive.
+
+    A body that runs has somebody who is alive: without lanes this is `new` itself. (A select there
+    would keep `old` beside it, which makes XLA copy every array of the carry in every iteration.)
+    """
+    new = vary_over(varying_axes((alive, new, old)), new)
+    return jax.tree_util.tree_map(lambda x, z: _freeze_p.bind(alive, x, z), new, old)
+
+
+_freeze_p = jex.Primitive("freeze")
+_freeze_p.def_impl(lambda alive, new, old: new)
+_freeze_p.def_abstract_eval(lambda alive, new, old: new)
+mlir.register_lowering(_freeze_p, lambda context, alive, new, old: [new])
+
+
+def _freeze_jvp(primals, tangents):
+    found = _freeze_p.bind(*primals)
+    dots = tangents[1:]
+    if all(isinstance(dot, ad.Zero) for dot in dots):
+        return found, dots[0]
+    return found, _freeze_p.bind(primals[0], *map(ad.instantiate_zeros, dots))
+
+
+def _freeze_lanes(operands, dims):
+    alive, new, old = operands
+    if dims[0] is None and dims[2] is None:
+        return _freeze_p.bind(*operands), dims[1]
+    axes = tuple(dims)
+    return jax.vmap(jnp.where, axes)(alive, new, old), 0
+
+
+ad.primitive_jvps[_freeze_p] = _freeze_jvp
+batching.primitive_batchers[_freeze_p] = _freeze_lanes
 
 
 def varying_axes(tree: Any) -> frozenset[str]:

@@ -15,10 +15,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..core.lanes import sum_like, while_any
+from ..core.lanes import freeze, sum_like, while_any
 from ..core.norms import Tolerance
 from ..core.status import Status
-from ..core.trees import add, row, scale, select, tree_map, zero_cotangent
+from ..core.trees import add, row, scale, tree_map, zero_cotangent
 from ..core.types import Norm, State
 from ..loops.driver import integrate
 from ..loops.problem import Problem, Trajectory
@@ -32,10 +32,13 @@ from .gradient import (
     Settings,
     any_nonzero,
     arriving_cotangent,
+    instantiate,
     make_problem,
     mark_failure,
     split,
     spoil,
+    values,
+    wants_times,
 )
 
 
@@ -109,28 +112,33 @@ def _solve(settings, solver, norm, tolerances, inputs: Inputs) -> Trajectory:
     return mark_failure(settings, trajectory)
 
 
-def _forward(settings, solver, norm, tolerances, inputs: Inputs) -> tuple:
+def _forward(settings, solver, norm, tolerances, asked: Any) -> tuple:
+    inputs = values(asked)
     trajectory = integrate(make_problem(settings, inputs))
-    return mark_failure(settings, trajectory), (tolerances, inputs, trajectory)
+    kept = values(tolerances), inputs, trajectory, wants_times(asked)
+    return mark_failure(settings, trajectory), kept
 
 
 def _backward(settings, solver, norm, residuals, cotangent: Trajectory) -> tuple:
-    tolerances, inputs, found = residuals
-    backward = _Backward(settings, solver, norm, tolerances, inputs, found, cotangent)
+    tolerances, inputs, found, with_times = residuals
+    cotangent = instantiate(cotangent)
+    backward = _Backward(
+        settings, solver, norm, tolerances, inputs, found, cotangent, with_times is not None
+    )
     return zero_cotangent(tolerances), backward.run()
 
 
-_solve.defvjp(_forward, _backward)
+_solve.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 class _Backward:
     """The backward solve, bound to what the forward solve kept and to the cotangents."""
 
-    def __init__(self, settings, solver, norm, tolerances, inputs, found, cotangent):
+    def __init__(self, settings, solver, norm, tolerances, inputs, found, cotangent, wants_times):
         self.settings, self.norm = settings, norm
         self.solver = settings.solver if solver is None else solver
         self.inputs, self.found = inputs, found
-        self.ts = inputs.ts
+        self.ts, self.wants_times = inputs.ts, wants_times
         self.parameters, self.rest = split(inputs.field)
         self.tolerance = self.adjoint_tolerance(*tolerances)
         self.rows_bar, last, self.is_lost = arriving_cotangent(settings, found, cotangent.rows)
@@ -152,7 +160,9 @@ class _Backward:
         return Adjoint(dy, scale(-1, a_bar), tree_map(jnp.negative, parameters_bar))
 
     def time_cotangent(self, t: Any, y: State, a: State) -> jax.Array:
-        """a^T f(t, y): how the loss changes when the state arrives later."""
+        """a^T f(t, y): how the loss changes when the state arrives later; 0 if nobody asks."""
+        if not self.wants_times:
+            return jnp.zeros_like(t)
         return time_cotangent(self.inputs.field, t, y, a)
 
     def run(self) -> Inputs:
@@ -218,7 +228,7 @@ class _Backward:
             evals=walk.evals + solved.num_f_evals,
             has_failed=walk.has_failed | (solved.status != Status.SUCCESS),
         )
-        return select(is_alive, new, walk)
+        return freeze(is_alive, new, walk)
 
     def controller(self, length: jax.Array) -> Any:
         """The forward solve's controller; of equal steps, as many as fit the interval."""

@@ -12,8 +12,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.custom_derivatives import SymbolicZero
 
 from ..core.lane_calls import Lanes, lane_call
 from ..core.lanes import varying_axes
@@ -30,10 +28,13 @@ from .gradient import (
     Inputs,
     Settings,
     basic_recording,
+    instantiate,
     make_engine,
     make_problem,
     mark_failure,
     solve_lanes,
+    values,
+    wants_times,
 )
 from .lane_replay import LaneReplay
 from .retaping import retape
@@ -187,29 +188,15 @@ def _forward_lanes(settings: Settings, max_memory: Any, lanes: Lanes, inputs: In
 
 def _forward_asked(settings: Settings, max_memory: Any, lanes: Lanes, asked: Any) -> tuple:
     """As `_forward_lanes`, of inputs that know whether they are differentiated."""
-    inputs = tree_map(lambda x: x.value, asked, is_leaf=_is_primal)
-    marked, kept = _forward_lanes(settings, max_memory, lanes, inputs)
-    # In the structure, where it is known when the way back is traced.
-    return marked, (*kept, () if asked.ts.perturbed else None)
-
-
-def _is_primal(x: Any) -> bool:
-    return hasattr(x, "perturbed")
-
-
-def _as_array(x: Any) -> Any:
-    shape_and_type: Any = x
-    is_zero = isinstance(x, SymbolicZero)
-    return np.zeros(shape_and_type.shape, shape_and_type.dtype) if is_zero else x
+    marked, kept = _forward_lanes(settings, max_memory, lanes, values(asked))
+    return marked, (*kept, wants_times(asked))
 
 
 def _backward_lanes(settings, max_memory, lanes, residuals, cotangent: Trajectory) -> tuple:
     del max_memory
-    inputs, found, recorded, wants_times = residuals
-    cotangent = tree_map(_as_array, cotangent)
-    replay = LaneReplay(
-        settings, lanes, inputs, found, recorded, cotangent, wants_times is not None
-    )
+    inputs, found, recorded, with_times = residuals
+    cotangent = instantiate(cotangent)
+    replay = LaneReplay(settings, lanes, inputs, found, recorded, cotangent, with_times is not None)
     return (replay.run(),)
 
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.custom_derivatives import SymbolicZero
 
 from ..core.lane_calls import Lanes
 from ..core.norms import Tolerance
@@ -136,6 +138,30 @@ def mark_failure(settings: Settings, trajectory: Trajectory) -> Trajectory:
 
     rows = tree_map(lambda x: jnp.where(per_row(is_missing, x), jnp.nan, x), trajectory.rows)
     return trajectory._replace(rows=rows)
+
+
+def values(asked: Any) -> Any:
+    """Arguments that know whether they are differentiated (`symbolic_zeros`), as they are."""
+    return tree_map(lambda x: x.value, asked, is_leaf=lambda x: hasattr(x, "perturbed"))
+
+
+def wants_times(asked: Any) -> Any:
+    """Whether the times of such inputs are differentiated: () for yes and None for no.
+
+    So it stands in the structure of what is handed to the way back, and is known when that is
+    traced.
+    """
+    return () if asked.ts.perturbed else None
+
+
+def instantiate(cotangent: Any) -> Any:
+    """A cotangent with arrays where JAX knows of zeros."""
+
+    def leaf(x: Any) -> Any:
+        is_zero = isinstance(x, SymbolicZero)
+        return np.zeros(x.shape, x.dtype) if is_zero else x  # pyright: ignore[reportAttributeAccessIssue]
+
+    return tree_map(leaf, cotangent)
 
 
 def split(tree: Any) -> tuple[Any, Any]:

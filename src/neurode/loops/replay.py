@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from ..core.clock import Clock, until
-from ..core.lanes import while_any
-from ..core.trees import row, select, set_row, tree_map
+from ..core.lanes import freeze, while_any
+from ..core.trees import row, set_row, tree_map
 from ..core.types import Scalar, State
 from ..solvers.interpolants import evaluate
 from .problem import ANCHORED, LAST, Entry, Problem
@@ -125,45 +125,42 @@ def walk_back(
     """
     stride_bound = longest_stride(log.shape[0] - 1, slots)
     if stride_bound == 1:
+        states_before = None
+    else:
+        # One row to spare, for lanes that have nothing to write.
+        rows = stride_bound + 1
+        states_before = tree_map(lambda x: jnp.zeros((rows, *x.shape[1:]), x.dtype), tape.states)
 
-        def single(state):
-            index, carry = state[0] - 1, state[1]
+    def is_alive(state):
+        return state[0] > 0
+
+    def latest(state):
+        """The last of the steps that are left."""
+        index, segment, carry = state[0] - 1, state[1], state[2]
+        if segment is None:
             y = row(tape.states, index)
-            return index, visit(index, read_entry(log, index), y, carry)
+        else:
+            first = index // tape.stride * tape.stride
+            segment = reach(segment, index, first, is_alive(state))
+            y = row(segment, index - first)
+        visited = index, visit(index, read_entry(log, index), y, carry)
+        index, carry = freeze(is_alive(state), visited, (state[0], carry))
+        return index, segment, carry
 
-        return _while_alive(lambda state: state[0] > 0, single, (num_accepted, carry))[1]
+    def reach(segment, index, first, is_alive):
+        """The states of the segment that ends with step `index`, where the tape dropped them."""
+        segment = set_row(segment, 0, row(tape.states, first // tape.stride))
+        is_end = index == jnp.minimum(first + tape.stride, num_accepted) - 1
 
-    def segment(state):
-        number, segment_states, carry = state
-        number = number - 1
-        first = number * tape.stride
-        end = jnp.minimum(first + tape.stride, num_accepted)
-        segment_states = set_row(segment_states, 0, row(tape.states, number))
+        def is_wanted(state):
+            return is_alive & is_end & (state[0] < index)
 
         def redo(state):
-            index, states = state
-            is_wanted = index < end - 1
-            y = retake(index, read_entry(log, index), row(states, index - first))
-            to = jnp.where(is_wanted, index + 1 - first, stride_bound)
-            return index + is_wanted, set_row(states, to, y)
+            i, segment = state
+            y = retake(i, read_entry(log, i), row(segment, i - first))
+            to = jnp.where(is_wanted(state), i + 1 - first, stride_bound)
+            return i + is_wanted(state), set_row(segment, to, y)
 
-        def undo(state):
-            index, carry = state[0] - 1, state[1]
-            y = row(segment_states, index - first)
-            return index, visit(index, read_entry(log, index), y, carry)
+        return while_any(is_wanted, redo, (first, segment))[1]
 
-        _, segment_states = while_any(
-            lambda state: state[0] < end - 1, redo, (first, segment_states)
-        )
-        _, carry = _while_alive(lambda state: state[0] > first, undo, (end, carry))
-        return number, segment_states, carry
-
-    # One row to spare, for lanes that have nothing to write.
-    blank = tree_map(lambda x: jnp.zeros((stride_bound + 1, *x.shape[1:]), x.dtype), tape.states)
-    segments = -(-num_accepted // tape.stride)
-    return _while_alive(lambda state: state[0] > 0, segment, (segments, blank, carry))[2]
-
-
-def _while_alive(condition: Callable, body: Callable, carry: Any) -> Any:
-    """`while_any` for a body that knows nothing of lanes: those that are done are restored."""
-    return while_any(condition, lambda carry: select(condition(carry), body(carry), carry), carry)
+    return while_any(is_alive, latest, (num_accepted, states_before, carry))[2]

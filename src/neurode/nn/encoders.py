@@ -79,29 +79,27 @@ class Encoder(eqx.Module):
         seen = mask.any(axis=-1)
         gaps = _measure_gaps(ts, seen)
         numbers = [jnp.where(mask, ys, 0), mask.astype(ys.dtype), gaps[..., None]]
-        projected = self.cell.project(jnp.concatenate(numbers, axis=-1).swapaxes(0, 1))
+        inputs = jnp.concatenate(numbers, axis=-1).swapaxes(0, 1)
 
-        start = jnp.zeros((len(ts), self.cell.size), projected.dtype)
-        if self.field is None:
-            hidden = read_backwards(self.cell, start, projected, seen.T)
-        else:
-            hidden = read_backwards(self._step_after_gap, start, (projected, gaps.T), seen.T)
+        start = jnp.zeros((len(ts), self.cell.size), inputs.dtype)
+        step = self.cell if self.field is None else self._step_after_gap
+        hidden = read_backwards(step, start, inputs, seen.T)
         mean, log_scale = jnp.split(apply_linear(self.head, hidden), 2, axis=-1)
         return mean.swapaxes(0, 1), jnp.exp(log_scale).swapaxes(0, 1)
 
     def _step_after_gap(
-        self, h: Float[Array, "n h"], inputs: tuple[Float[Array, "n g"], Float[Array, " n"]]
+        self, h: Float[Array, "n h"], inputs: Float[Array, "n i"]
     ) -> Float[Array, "n h"]:
         """A step of the cell, from where an ODE has taken the state since the last observation."""
-        projected, gap = inputs
 
         def move(t, h, gap):
-            return gap[:, None] * self.field(t, h)  # pyright: ignore[reportOptionalCall]
+            return gap * self.field(t, h)  # pyright: ignore[reportOptionalCall]
 
         # One step is enough: what the field means is learned together with it.
-        times = jnp.array([0.0, 1.0], projected.dtype)
+        times = jnp.array([0.0, 1.0], inputs.dtype)
         options = {"solver": RK4(), "stepsize": ConstantSteps(1)}
-        return self.cell(solve(move, h, times, (gap,), **options).ys[-1], projected)
+        gap = inputs[:, -1:]  # the last of the numbers it is told
+        return self.cell(solve(move, h, times, (gap,), **options).ys[-1], inputs)
 
 
 def _measure_gaps(ts: Float[Array, "n T"], seen: Bool[Array, "n T"]) -> Float[Array, "n T"]:

@@ -1,4 +1,4 @@
-"""Recurrent cells that take all inputs at once, so that only what is recurrent is in the loop."""
+"""Recurrent cells, and the loop that reads series with them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,15 +41,9 @@ class ElmanCell(eqx.Module):
         """The number of units h."""
         return self.recurrent.shape[0]
 
-    def project(self, x: Float[Array, "*steps n i"]) -> Float[Array, "*steps n h"]:
-        """What inputs contribute, for all steps at once."""
-        return x @ self.inward + self.bias
-
-    def __call__(
-        self, h: Float[Array, "n h"], projected: Float[Array, "n h"]
-    ) -> Float[Array, "n h"]:
+    def __call__(self, h: Float[Array, "n h"], x: Float[Array, "n i"]) -> Float[Array, "n h"]:
         """One step of n rows."""
-        return jnp.tanh(projected + h @ self.recurrent)
+        return jnp.tanh(x @ self.inward + h @ self.recurrent + self.bias)
 
 
 class GRUCell(eqx.Module):
@@ -83,15 +77,9 @@ class GRUCell(eqx.Module):
         """The number of units h."""
         return self.recurrent.shape[0]
 
-    def project(self, x: Float[Array, "*steps n i"]) -> Float[Array, "*steps n g"]:
-        """What inputs contribute, for all steps at once."""
-        return x @ self.inward + self.bias
-
-    def __call__(
-        self, h: Float[Array, "n h"], projected: Float[Array, "n g"]
-    ) -> Float[Array, "n h"]:
+    def __call__(self, h: Float[Array, "n h"], x: Float[Array, "n i"]) -> Float[Array, "n h"]:
         """One step of n rows."""
-        from_inputs = jnp.split(projected, 3, axis=-1)
+        from_inputs = jnp.split(x @ self.inward + self.bias, 3, axis=-1)
         from_state = jnp.split(h @ self.recurrent, 3, axis=-1)
         reset = jax.nn.sigmoid(from_inputs[0] + from_state[0])
         keep = jax.nn.sigmoid(from_inputs[1] + from_state[1])
@@ -106,6 +94,10 @@ def read_backwards(
     step: Callable, start: Float[Array, "n h"], inputs: Any, seen: Bool[Array, "T n"]
 ) -> Float[Array, "T n h"]:
     """The states of n rows that are read from the last step to the first.
+
+    What a step does with its inputs belongs into it: their product taken out of the loop, for all
+    steps at once, goes through memory twice and took 2.6 times as long (gradient, 100 steps of
+    1,000 rows, 25 units, one thread).
 
     Args:
         step: (h, inputs of one step) -> the next h.

@@ -66,14 +66,14 @@ class RecurrentForecaster(eqx.Module):
             ys: observations.
             gaps: the time from each to the next.
         """
-        projected = self.cell.project(self._inputs(ys, gaps).swapaxes(0, 1))
+        inputs = self._inputs(ys, gaps).swapaxes(0, 1)
 
-        def step(h, projected):
-            h = self.cell(h, projected)
+        def step(h, x):
+            h = self.cell(h, x)
             return h, h
 
-        start = jnp.zeros((len(ys), self.cell.size), projected.dtype)
-        last, hidden = lax.scan(step, start, projected)
+        start = jnp.zeros((len(ys), self.cell.size), inputs.dtype)
+        last, hidden = lax.scan(step, start, inputs)
         return apply_linear(self.head, hidden).swapaxes(0, 1), last
 
     def forecast(
@@ -93,7 +93,7 @@ class RecurrentForecaster(eqx.Module):
 
         def step(carry, gap):
             h, y = carry
-            h = self.cell(h, self.cell.project(self._inputs(y, gap)))
+            h = self.cell(h, self._inputs(y, gap))
             y = apply_linear(self.head, h)
             return (h, y), y
 
