@@ -66,6 +66,8 @@ def test_the_joint_fit_finds_the_rate_that_the_state_drives(fitted, data):
         assert np.abs(rates - truth).mean() < 0.7 * np.abs(constant - truth).mean()
     counts = fitted.expected_count((0, END), ids=[0, 5], **FEW)
     np.testing.assert_allclose(counts, np.trapezoid(found.rate[[0, 5]], TS), rtol=0.01)
+    parts = fitted.expected_count((0, 1, END), ids=[0, 5], **FEW)
+    np.testing.assert_allclose(parts.sum(axis=1), counts, rtol=1e-3)
 
 
 def test_the_score_is_per_number_and_event_in_the_users_units(fitted, data):

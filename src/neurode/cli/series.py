@@ -99,6 +99,8 @@ def series(
       neurode fit series long.csv --time date --until 2024-06-01 --out run/
       neurode fit series long.csv --id patient --time t --out run/ \\
           --events-file seizures.csv
+      neurode fit series visits.csv --id patient --time date --out run/ \\
+          --events times
     """
     from neurode.data import read_table
 
