@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _MOST = 1_000_000
 _EVENT_COLUMNS = ("event_rate", "event_rate_low", "event_rate_high", "expected_events")
 
+EventsFile = Annotated[
+    Path | None,
+    typer.Option("--events-file", metavar="FILE", help="And their events, if those were given so."),
+]
+Ids = Annotated[str | None, typer.Option("--ids", metavar="A,B,…", help="Only these series.")]
+
 
 def forecast(
     run: Annotated[
@@ -44,15 +50,8 @@ def forecast(
         Path | None,
         typer.Option("--data", metavar="FILE", help="Other series than those learned from."),
     ] = None,
-    events_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--events-file", metavar="FILE", help="And their events, if those were given so."
-        ),
-    ] = None,
-    ids: Annotated[
-        str | None, typer.Option("--ids", metavar="A,B,…", help="Only these series.")
-    ] = None,
+    events_file: EventsFile = None,
+    ids: Ids = None,
     level: Annotated[
         float, typer.Option("--level", metavar="P", help="Probability of the intervals.")
     ] = 0.95,

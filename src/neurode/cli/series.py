@@ -123,18 +123,10 @@ def series(
     happened = series_events.read_series_events(table, events, events_file, id, how)
     learned, held_out = fit.split_table(table, read_until(until, table.calendar), least=1)
     given = None if events_file is None else series_events.give_events(happened, learned)
-    described = {
-        "data": {
-            "file": str(data.resolve()),
-            "time": time,
-            "columns": list(learned.names),
-            "id": id,
-            "series": list(learned.split()) if id else None,
-            "until": until,
-            "events_file": None if events_file is None else str(events_file.resolve()),
-        },
-        "settings": settings,
-    }
+    about = {"file": str(data.resolve()), "time": time, "columns": list(learned.names), "id": id}
+    about |= {"series": list(learned.split()) if id else None, "until": until}
+    about["events_file"] = None if events_file is None else str(events_file.resolve())
+    described = {"data": about, "settings": settings}
     fit.open_folder(out, described, resume)
     model = make_latent(settings, progress=not quiet)
     with interruptible(f"{out} holds what was saved; {fit.AGAIN}"):
