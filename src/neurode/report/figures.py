@@ -18,6 +18,7 @@ from neurode.report.strokes import (
     draw_points,
     draw_states,
     label_bars,
+    label_between_decades,
     limit_values,
     set_whole_ticks,
     shade_forecast,
@@ -238,8 +239,11 @@ def draw_panels(
         ax.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
         if panel.log_x:
             ax.set_xscale("log")
+        else:
+            set_whole_ticks(ax, np.concatenate([[0], *(curve.x for curve in panel.curves)]))
         if panel.log_y:
             ax.set_yscale("log")
+            label_between_decades(ax.yaxis)
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
     add_legend(figure, axes)
