@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 
 from ..core.clock import Clock, until
-from ..core.lanes import sum_like, while_any
+from ..core.lanes import freeze, sum_like, while_any
 from ..core.norms import Tolerance
 from ..core.one_way import reverse_only
 from ..core.status import Status
-from ..core.trees import add, row, scale, select, tree_map, zero_cotangent
+from ..core.trees import add, row, scale, tree_map, zero_cotangent
 from ..core.types import Norm, Scalar, State
 from ..loops.driver import integrate
 from ..loops.problem import Entry, Problem, Recording, Trajectory
@@ -257,7 +257,7 @@ class _Backward(TapeBackward):
             evals=walk.evals + solved.num_f_evals,
             has_failed=walk.has_failed | (solved.status != Status.SUCCESS),
         )
-        return select(piece.is_done, piece, _Piece(to, ~has_row, new))
+        return freeze(~piece.is_done, _Piece(to, ~has_row, new), piece)
 
     def solve_adjoint(
         self, clock: Clock, solution: Any, elapsed: Scalar, to: Scalar, walk: _Walk

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from ..core.clock import Clock
-from ..core.lanes import any_lane, while_any
+from ..core.lanes import any_lane, freeze, while_any
 from ..core.one_way import reverse_only
-from ..core.trees import select, subtract
+from ..core.trees import subtract
 from ..loops.driver import integrate
 from ..loops.problem import FREE, LAST, Entry, Recording, Trajectory
 from ..loops.replay import read_entry
@@ -127,7 +127,7 @@ class _Backward(TapeBackward):
         kept = (self.found.y, self.found.memory)
         state = (count, kept, start)
         _, (y0, _), done = while_any(
-            is_alive, lambda state: select(is_alive(state), undo(state), state), state
+            is_alive, lambda state: freeze(is_alive(state), undo(state), state), state
         )
         if self.warns:
             y = self.inputs.y0

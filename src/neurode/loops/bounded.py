@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..core.lanes import any_lane, while_any
+from ..core.lanes import any_lane, freeze, while_any
 from ..core.trees import select
 
 _BASE = 16
@@ -42,7 +42,8 @@ def counted_loop(
 
     def step(state):
         index, carry = state
-        return index + (index < count), _once(count, body, index, carry)
+        is_wanted = index < count
+        return index + is_wanted, freeze(is_wanted, body(index, carry), carry)
 
     zero = jnp.zeros((), jnp.int32)
     return while_any(lambda state: state[0] < count, step, (zero, carry))[1]

@@ -10,6 +10,7 @@ from neurode.report.style import COLOURS, INK, LINES, MARKERS, MUTED, SHADE, for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 
@@ -82,8 +83,11 @@ def draw_panel(ax: "Axes", panel: Panel) -> None:
     ax.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
     if panel.log_x:
         ax.set_xscale("log")
+    else:
+        set_whole_ticks(ax, np.concatenate([[0], *(curve.x for curve in panel.curves)]))
     if panel.log_y:
         ax.set_yscale("log")
+        label_between_decades(ax.yaxis)
 
 
 def draw_field(ax: "Axes", field: VectorField) -> None:
@@ -174,6 +178,13 @@ def set_whole_ticks(ax: "Axes", times: np.ndarray) -> None:
         ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, steps=[1, 2, 5, 10]))
 
 
+def label_between_decades(axis: "Axis") -> None:
+    """Write plain numbers at the ticks between powers of ten, where there are few of those."""
+    from matplotlib.ticker import LogFormatter
+
+    axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
+
+
 def draw_error_bars(ax: "Axes", column: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
     """Draw the ends of bars that have any width."""
     rows = np.flatnonzero(np.isfinite(column) & (high > low))
@@ -184,7 +195,7 @@ def draw_error_bars(ax: "Axes", column: np.ndarray, low: np.ndarray, high: np.nd
 
 def label_bars(ax: "Axes", column: np.ndarray, reach: np.ndarray) -> None:
     """Write each value behind its bar (which reaches to `reach`), the smallest in bold."""
-    best = np.nanargmin(column) if np.isfinite(column).any() else -1
+    best = np.nanmin(column) if np.isfinite(column).any() else None
     for row, (value, end) in enumerate(zip(column, reach, strict=True)):
         known = np.isfinite(value)
         ax.annotate(
@@ -195,7 +206,7 @@ def label_bars(ax: "Axes", column: np.ndarray, reach: np.ndarray) -> None:
             va="center",
             fontsize=8.5,
             color=INK if known else MUTED,
-            fontweight="bold" if row == best else "normal",
+            fontweight="bold" if value == best else "normal",
         )
     top = np.nanmax(reach) if np.isfinite(reach).any() else 1.0
     ax.set_xlim(0, 1.22 * top if top > 0 else 1.0)

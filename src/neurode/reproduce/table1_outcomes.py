@@ -153,7 +153,8 @@ def draw_table(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         roles=["model" if "ODE" in row or "RK" in row else "baseline" for row in rows],
     )  # fmt: skip
     roles = ("model", "second", "third", "fourth", "baseline")
-    shown = rows[: len(roles)] if len(rows) <= len(roles) else [r for r in rows if r in _SHOWN]
+    shown = rows if len(rows) <= len(roles) else [r for r in rows if r in _SHOWN]
+    shown = sorted(shown, key=lambda row: row != "ODE-Net")  # which has the model's colour
 
     def curves(x, y):
         return [
