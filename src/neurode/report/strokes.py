@@ -179,10 +179,11 @@ def set_whole_ticks(ax: "Axes", times: np.ndarray) -> None:
 
 
 def label_between_decades(axis: "Axis") -> None:
-    """Write plain numbers at the ticks between powers of ten, where there are few of those."""
+    """Write plain numbers at the ticks between powers of ten, if they are neither long nor many."""
     from matplotlib.ticker import LogFormatter
 
-    axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
+    if axis.get_view_interval()[0] >= 0.01:
+        axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
 
 
 def draw_error_bars(ax: "Axes", column: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
