@@ -158,8 +158,9 @@ def instantiate(cotangent: Any) -> Any:
     """A cotangent with arrays where JAX knows of zeros."""
 
     def leaf(x: Any) -> Any:
+        shape_and_type: Any = x
         is_zero = isinstance(x, SymbolicZero)
-        return np.zeros(x.shape, x.dtype) if is_zero else x  # pyright: ignore[reportAttributeAccessIssue]
+        return np.zeros(shape_and_type.shape, shape_and_type.dtype) if is_zero else x
 
     return tree_map(leaf, cotangent)
 
