@@ -56,7 +56,8 @@ def write_report(
         facts |= counts.facts()
     given = {} if events is None or model.events else {"events": give_events(events, learned)}
     rebuilt = model.reconstruct(learned, **given)
-    learned, held_out = (t and _take_values(t, model.names_) for t in (learned, held_out))
+    learned = _take_values(learned, model.names_)
+    held_out = None if held_out is None else _take_values(held_out, model.names_)
     facts |= _judge(model, rebuilt, learned, held_out)
     page.summary.facts(dict(list(facts.items())[:_TILES]), big=True)
     _write_series(page, model, learned, held_out, events)
