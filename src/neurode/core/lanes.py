@@ -53,11 +53,9 @@ def _freeze_jvp(primals, tangents):
 
 
 def _freeze_lanes(operands, dims):
-    alive, new, old = operands
     if dims[0] is None and dims[2] is None:
         return _freeze_p.bind(*operands), dims[1]
-    axes = tuple(dims)
-    return jax.vmap(jnp.where, axes)(alive, new, old), 0
+    return jax.vmap(jnp.where, tuple(dims))(*operands), 0
 
 
 ad.primitive_jvps[_freeze_p] = _freeze_jvp

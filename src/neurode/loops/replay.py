@@ -124,43 +124,44 @@ def walk_back(
         carry: handed from visit to visit.
     """
     stride_bound = longest_stride(log.shape[0] - 1, slots)
-    if stride_bound == 1:
-        states_before = None
-    else:
-        # One row to spare, for lanes that have nothing to write.
+    blank = None
+    if stride_bound > 1:
+        # One row to spare, for lanes that have nothing to write: no lane needs it frozen.
         rows = stride_bound + 1
-        states_before = tree_map(lambda x: jnp.zeros((rows, *x.shape[1:]), x.dtype), tape.states)
+        blank = tree_map(lambda x: jnp.zeros((rows, *x.shape[1:]), x.dtype), tape.states)
 
     def is_alive(state):
         return state[0] > 0
 
     def latest(state):
         """The last of the steps that are left."""
-        index, segment, carry = state[0] - 1, state[1], state[2]
+        left, segment, carry = state
+        alive, index = is_alive(state), left - 1
         if segment is None:
             y = row(tape.states, index)
         else:
             first = index // tape.stride * tape.stride
-            segment = reach(segment, index, first, is_alive(state))
+            segment = reach(index, first, segment, alive)
             y = row(segment, index - first)
         visited = index, visit(index, read_entry(log, index), y, carry)
-        index, carry = freeze(is_alive(state), visited, (state[0], carry))
-        return index, segment, carry
+        left, carry = freeze(alive, visited, (left, carry))
+        return left, segment, carry
 
-    def reach(segment, index, first, is_alive):
+    def reach(index, first, segment, alive):
         """The states of the segment that ends with step `index`, where the tape dropped them."""
         segment = set_row(segment, 0, row(tape.states, first // tape.stride))
         is_end = index == jnp.minimum(first + tape.stride, num_accepted) - 1
 
         def is_wanted(state):
-            return is_alive & is_end & (state[0] < index)
+            return alive & is_end & (state[0] < index)
 
         def redo(state):
-            i, segment = state
-            y = retake(i, read_entry(log, i), row(segment, i - first))
-            to = jnp.where(is_wanted(state), i + 1 - first, stride_bound)
-            return i + is_wanted(state), set_row(segment, to, y)
+            i, states = state
+            wanted = is_wanted(state)
+            y = retake(i, read_entry(log, i), row(states, i - first))
+            to = jnp.where(wanted, i + 1 - first, stride_bound)
+            return i + wanted, set_row(states, to, y)
 
         return while_any(is_wanted, redo, (first, segment))[1]
 
-    return while_any(is_alive, latest, (num_accepted, states_before, carry))[2]
+    return while_any(is_alive, latest, (num_accepted, blank, carry))[2]
