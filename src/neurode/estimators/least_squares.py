@@ -23,6 +23,9 @@ _LEAST_DAMPING = 1e-10
 _MOST_DAMPING = 1e12
 _CONVERGED = 1e-10  # nats to gain: the estimate is within 1.4e-5 standard errors of the best
 _SLACK = 1e-7  # nats that adaptive steps may add by chance, hence no reason to reject a step
+ENOUGH = _SLACK
+"""Nats: a search that has no more to gain makes one further step and ends. With less, the noise of
+adaptive steps decides which step is kept, and some searches never come to an end."""
 
 
 class Residuals(NamedTuple):
@@ -94,6 +97,7 @@ def minimise(
     shared: Float[Array, " k"],
     local: Float[Array, "n q"],
     max_iterations: Int[Array, ""] | int,
+    enough: Float[Array, ""] | float = ENOUGH,
 ) -> Found:
     """Maximise the likelihood of the residuals; jittable, and vmappable over data sets.
 
@@ -108,6 +112,7 @@ def minimise(
         shared: where to start.
         local: where to start.
         max_iterations: steps tried at most, up to `MOST_ITERATIONS`.
+        enough: nats; where no more is to be gained, one further step ends the search.
 
     Returns:
         What was found; its loss is infinite if there are no finite residuals at the start.
@@ -133,12 +138,14 @@ def minimise(
         return ~state.done & (state.found.iterations < max_iterations)
 
     def advance(state):
-        return _plan(noise, _try(residuals, noise, state))
+        return _plan(noise, _try(residuals, noise, state, enough))
 
     return jax.lax.while_loop(proceed, advance, start).found
 
 
-def _try(residuals: Callable, noise: GaussianNoise, state: _State) -> _State:
+def _try(
+    residuals: Callable, noise: GaussianNoise, state: _State, enough: Float[Array, ""] | float
+) -> _State:
     """Evaluate the planned step; keep it if it is better, damp more if not."""
     found, damping, promised = state.found, state.damping, state.promised
     tried = residuals(*state.next, ~state.done)
@@ -173,7 +180,7 @@ def _try(residuals: Callable, noise: GaussianNoise, state: _State) -> _State:
         found=moved,
         damping=keep(lighter, damping * state.growth),
         growth=keep(2.0, 2 * state.growth),
-        done=is_first & ~is_good,
+        done=(is_first & ~is_good) | (found.to_gain < enough),
     )
 
 

@@ -21,7 +21,14 @@ from neurode.estimators.inference import (
     invert_information,
     student_quantile,
 )
-from neurode.estimators.least_squares import Arrow, Found, Residuals, minimise, normal_equations
+from neurode.estimators.least_squares import (
+    ENOUGH,
+    Arrow,
+    Found,
+    Residuals,
+    minimise,
+    normal_equations,
+)
 from neurode.estimators.odes import wrap_ode
 from neurode.estimators.scaling import apply, magnitudes, spread
 from neurode.estimators.series import observed_values
@@ -123,9 +130,10 @@ def search(
     shared: Float[Array, " k"],
     local: Float[Array, "n q"],
     max_iterations: Int[Array, ""],
+    enough: Float[Array, ""] | float = ENOUGH,
 ) -> Optimum:
     """Maximise the likelihood; `problem` may hold many data sets under `eqx.filter_vmap`."""
-    found = minimise(problem.residuals, problem.noise, shared, local, max_iterations)
+    found = minimise(problem.residuals, problem.noise, shared, local, max_iterations, enough)
     space = problem.model.space
     observed = jnp.sum(problem.mask)
     # Divided by the degrees of freedom instead of the observations, all variables alike.

@@ -6,6 +6,7 @@ process, and what else the machine does has no part in them.
 
 import time
 import tracemalloc
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -18,6 +19,7 @@ from scipy.stats import t as student
 
 from neurode.data import SeriesBatch
 from neurode.estimators.dynamics import NeuralODE
+from neurode.estimators.least_squares import ENOUGH
 from neurode.estimators.matching import (
     default_conditions,
     influence,
@@ -41,7 +43,9 @@ OPTIONS = SolveOptions(rtol=1e-8, atol=1e-8, max_steps=1024)
 turned down, as one that cannot be solved."""
 
 MOST_ITERATIONS = 60
-MOST_OVER_SEGMENTS = 30  # which only have to lead near
+MOST_OVER_SEGMENTS = 30  # which only have to lead near,
+ENOUGH_OVER_SEGMENTS = 1e-2  # nats: within 0.14 standard errors of their best,
+STEPS_OVER_SEGMENTS = 256  # and the whole takes no more at the truth
 STARTS = 8  # of a matching, anywhere
 
 
@@ -118,10 +122,12 @@ def run_shooting(
         total, compiling, memory = 0.0, 0.0, 0.0
         if segmented:
             pieces = [cut_series(series, None) for series in data]
-            _, ends, *costs = _shoot(problem, pieces, starts, MOST_OVER_SEGMENTS)
+            brief = replace(OPTIONS, max_steps=STEPS_OVER_SEGMENTS)
+            most, enough = MOST_OVER_SEGMENTS, ENOUGH_OVER_SEGMENTS
+            _, ends, *costs = _shoot(problem, pieces, starts, brief, most, enough)
             starts = np.asarray(ends.values)
             total, compiling, memory = costs
-        posed, ends, *costs = _shoot(problem, data, starts, MOST_ITERATIONS)
+        posed, ends, *costs = _shoot(problem, data, starts, OPTIONS, MOST_ITERATIONS, ENOUGH)
         k, d = len(problem.truth), len(problem.names)
 
         def conclude(lane, end):
@@ -218,20 +224,25 @@ def _space(problem: Problem) -> ParameterSpace:
 
 
 def _shoot(
-    problem: Problem, data: list[SeriesBatch], starts: np.ndarray, most: int
+    problem: Problem,
+    data: list[SeriesBatch],
+    starts: np.ndarray,
+    options: SolveOptions,
+    most: int,
+    enough: float,
 ) -> tuple[Any, ...]:
     ones = dict.fromkeys(problem.truth, 1.0)
     bounds = dict.fromkeys(ones, (0.0, np.inf))
     posed, local = [], []
     for series in data:
         first = problem.first(series)
-        one = pose(problem.ode, series, first, ones, bounds, "identity", True, False, OPTIONS)
+        one = pose(problem.ode, series, first, ones, bounds, "identity", True, False, options)
         posed.append(one)
         local.append(first / np.asarray(one.units))
     stacked = stack_lanes(posed)
     free = jnp.log(jnp.asarray(np.where(starts > 0, starts, 1.0)))
-    axes = (eqx.if_array(0), 0, 0, None)
-    given = stacked, free, jnp.asarray(np.stack(local)), jnp.asarray(most)
+    axes = (eqx.if_array(0), 0, 0, None, None)
+    given = stacked, free, jnp.asarray(np.stack(local)), jnp.asarray(most), enough
     ends, *costs = _measure(eqx.filter_vmap(search, in_axes=axes), *given)
     return stacked, ends, *costs
 
