@@ -9,6 +9,7 @@ import pytest
 from neurode.reproduce import EXPERIMENTS, ExperimentError, Row, run_experiment
 from neurode.reproduce.experiment import Value, check_choice, check_whole
 from neurode.reproduce.results import (
+    count_numbers,
     describe_machine,
     fill_rows,
     format_table,
@@ -93,6 +94,13 @@ def test_files(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_results(folder, {"complete": False, "n": float("nan")}, "again", {})
     assert is_complete(folder)
+
+
+def test_numbers_are_counted(tmp_path):
+    assert count_numbers(tmp_path / "nothing") == 0
+    rows = [{"ours": 1.0}, {"ours": None}, {"ours": 0.0}]
+    write_results(tmp_path, {"complete": False, "rows": rows}, "neurode reproduce x", {})
+    assert count_numbers(tmp_path) == 2
 
 
 def test_machine():

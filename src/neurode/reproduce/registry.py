@@ -11,6 +11,7 @@ import neurode
 from neurode.reproduce.experiment import ExperimentError, Findings, Outcome, make_config
 from neurode.reproduce.results import (
     Row,
+    count_numbers,
     describe_machine,
     fill_rows,
     format_table,
@@ -170,7 +171,10 @@ def run_experiment(
         pictures = _encode(found)
         write_results(target, metrics, metrics["command"], pictures)
         is_private = quick or found.is_trial
-        if not is_private and (found.complete or not is_complete(public)):
+        # A part never takes the place of more: rows may have been run where this folder is not.
+        ours = count_numbers(target)
+        is_more = found.complete or not (is_complete(public) or count_numbers(public) > ours)
+        if not is_private and is_more:
             target = write_results(public, metrics, metrics["command"], pictures)
     table = format_table(rows, found.notes)
     return Outcome(table, rows, folder, target, found.complete, found.interrupted)

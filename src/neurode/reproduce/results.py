@@ -134,9 +134,21 @@ def write_results(
 def is_complete(folder: Path) -> bool:
     """Whether the folder holds the results of a complete run."""
     try:
-        return json.loads((folder / METRICS).read_text(encoding="utf-8"))["complete"] is True
+        return _read_metrics(folder)["complete"] is True
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def count_numbers(folder: Path) -> int:
+    """How many numbers the results in the folder hold; 0 if there are none."""
+    try:
+        return sum(row["ours"] is not None for row in _read_metrics(folder)["rows"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def _read_metrics(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / METRICS).read_text(encoding="utf-8"))
 
 
 def describe_machine() -> dict[str, Any]:
