@@ -132,7 +132,10 @@ def search(
     max_iterations: Int[Array, ""],
     enough: Float[Array, ""] | float = ENOUGH,
 ) -> Optimum:
-    """Maximise the likelihood; `problem` may hold many data sets under `eqx.filter_vmap`."""
+    """Maximise the likelihood; `problem` may hold many data sets under `eqx.filter_vmap`.
+
+    `max_iterations` and `enough` are those of `minimise`.
+    """
     found = minimise(problem.residuals, problem.noise, shared, local, max_iterations, enough)
     space = problem.model.space
     observed = jnp.sum(problem.mask)

@@ -43,9 +43,10 @@ OPTIONS = SolveOptions(rtol=1e-8, atol=1e-8, max_steps=1024)
 turned down, as one that cannot be solved."""
 
 MOST_ITERATIONS = 60
-MOST_OVER_SEGMENTS = 30  # which only have to lead near,
-ENOUGH_OVER_SEGMENTS = 1e-2  # nats: within 0.14 standard errors of their best,
-STEPS_OVER_SEGMENTS = 256  # and the whole takes no more at the truth
+# Segments only have to lead near:
+MOST_OVER_SEGMENTS = 30
+ENOUGH_OVER_SEGMENTS = 1e-2  # nats: within 0.14 standard errors of their best
+STEPS_OVER_SEGMENTS = 256  # of each, where the whole takes some 300 at the truth
 STARTS = 8  # of a matching, anywhere
 
 

@@ -172,9 +172,9 @@ def run_experiment(
         write_results(target, metrics, metrics["command"], pictures)
         is_private = quick or found.is_trial
         # A part never takes the place of more: rows may have been run where this folder is not.
-        ours = count_numbers(target)
-        is_more = found.complete or not (is_complete(public) or count_numbers(public) > ours)
-        if not is_private and is_more:
+        count = sum(row.ours is not None for row in rows)
+        is_less = is_complete(public) or count < count_numbers(public)
+        if not is_private and (found.complete or not is_less):
             target = write_results(public, metrics, metrics["command"], pictures)
     table = format_table(rows, found.notes)
     return Outcome(table, rows, folder, target, found.complete, found.interrupted)
