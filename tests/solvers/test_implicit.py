@@ -134,7 +134,8 @@ def test_banded_and_matrix_free_are_the_same_method(x64):
 
 @pytest.mark.parametrize("solver", [nd.Kvaerno3(), nd.Radau()], ids=["Kvaerno3", "Radau"])
 def test_lanes_are_independent(x64, solver):
-    rates = jnp.array([1.0, 30.0, 1000.0])
+    # Beyond 90 the second component grows without bound, and the last bit decides every count.
+    rates = jnp.array([1.0, 30.0, 60.0])
 
     def run(rate):
         sol = nd.solve(
