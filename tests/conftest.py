@@ -18,9 +18,14 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 if importlib.metadata.version("jaxlib").startswith("0.10."):
-    # Compiling is most of what the tests do, and this takes a third off it. Other versions of XLA
-    # may not know the flag, and would refuse to start.
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    # Compiling is most of what the tests do, and these take half off it: how fast the programs
+    # run, LLVM's part, is for the benchmarks to see. Other versions of XLA may not know the flags,
+    # and would refuse to start.
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+        " --xla_llvm_disable_expensive_passes=true",
+    )
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers on the same cores must not fight for them
     # jaxlib 0.10 takes its threads from this; the flags of XLA_FLAGS about threads change nothing.
     os.environ.setdefault("PJRT_NPROC", "1")
