@@ -66,8 +66,9 @@ def lane_call(
             lanes. The rest is one value for all lanes together.
         static: hashable arguments.
         args: pytrees of arrays.
-        copies: whether a further vmap always lengthens the lanes, also where what they shared must
-            be copied for it. Else it vmaps the program that was made for the lanes.
+        copies: whether a further vmap always lengthens the lanes, however much of what they shared
+            must be copied for it. Else, where that is much, it vmaps the program that was made for
+            the lanes.
 
     Returns:
         The pytree.
@@ -123,7 +124,7 @@ def _batch(axis_data, operands, dims, *, jaxpr, call: _Call):
     new = [d is not None for d in dims]
     size = axis_data.size
     flat = [x if d is None else jnp.moveaxis(x, d, 0) for x, d in zip(operands, dims, strict=True)]
-    if any(new[:count]) or not _can_merge(call, new[count:]):
+    if any(new[:count]) or not _can_merge(call, flat[count:], new[count:], size):
         run = lambda *xs: _run(*xs, jaxpr=jaxpr, call=call)  # noqa: E731
         axes = tuple(0 if b else None for b in new)
         outs = jax.vmap(run, axes, axis_size=size, spmd_axis_name=axis_data.spmd_name)(*flat)
@@ -146,14 +147,23 @@ def _batch(axis_data, operands, dims, *, jaxpr, call: _Call):
     return outs, [0 if b else None for b in batched]
 
 
-def _can_merge(call: _Call, new: list[bool]) -> bool:
+def _can_merge(call: _Call, flat: list, new: list[bool], size: int) -> bool:
     """Whether a further batch axis may simply lengthen the lanes.
 
-    Not where lanes share what now differs between groups of them: it would have to be copied.
+    What lanes shared and now differs between groups of them must be copied for each. That is
+    worth it while it is no more than what differs between lanes anyway, as a few parameters are;
+    weights stay one matrix for every group.
     """
-    if call.lanes is None or call.copies:
+    old = call.lanes
+    if old is None or call.copies:
         return True
-    return not any(b and not was for b, was in zip(new, call.lanes.batched, strict=True))
+    copied = differing = 0
+    for x, is_new, was_batched in zip(flat, new, old.batched, strict=True):
+        if was_batched:
+            differing += x.size * (1 if is_new else size)
+        elif is_new:
+            copied += x.size * old.size
+    return old.size == 1 or copied <= differing
 
 
 def _merge(x: jax.Array, is_new: bool, was_batched: bool, size: int, old_size: int) -> jax.Array:

@@ -201,14 +201,21 @@ class ReverseKL(eqx.Module):
     It is KL(q || p) minus the logarithm of p's normaliser, in nats. A "batch" is ignored: fresh
     samples are drawn from the key in every iteration.
 
-    Source: Chen et al. (2018), section 4.1; Rezende and Mohamed (2015).
+    Its gradient is taken along the path: through the samples x alone, with q's own parameters held
+    fixed where log q(x) is evaluated, because what they contribute has mean zero and only adds
+    noise. The gradient's variance then vanishes as q nears p. It costs a second solve, back from x.
+
+    Source: Chen et al. (2018), section 4.1; Rezende and Mohamed (2015). The path gradient: Roeder,
+    Wu and Duvenaud (2017), "Sticking the landing"; for continuous flows Vaitl et al. (2022),
+    "Path-gradient estimators for continuous normalizing flows".
 
     Attributes:
         log_unnormalised: log p(x) up to a constant: one row [d] -> a number.
-        options: how the flow is solved; its max_steps is the budget of an iteration.
+        options: how the flow is solved; its max_steps is the budget of each of the two solves.
         size: dimension d.
         samples: drawn per iteration.
         trace: how the divergence is computed.
+        path_gradient: False differentiates through log q(x) as well, in one solve.
     """
 
     log_unnormalised: Callable
@@ -216,6 +223,7 @@ class ReverseKL(eqx.Module):
     size: int = eqx.field(static=True)
     samples: int = eqx.field(static=True, default=512)
     trace: Trace = ExactTrace()
+    path_gradient: bool = eqx.field(static=True, default=True)
 
     def __call__(
         self, model: Flow, batch: Any, key: Key[Array, ""], probe: Float[Array, ""]
@@ -226,7 +234,18 @@ class ReverseKL(eqx.Module):
         z = model.base.sample(for_base, (self.samples, self.size), jnp.result_type(float))
         how = {"trace": self.trace, "key": for_trace, "probe": probe}
         moved = transport(model.field, z, (0.0, 1.0), self.options, **how)
-        log_q = model.base.log_prob(z) - moved.change
+        nfe = moved.stats.num_f_evals
+        if self.path_gradient:
+            log_q, back = log_density(_hold(model), moved.z, self.options, **how)
+            nfe = nfe + back.stats.num_f_evals
+        else:
+            log_q = model.base.log_prob(z) - moved.change
         loss = jnp.mean(log_q - jax.vmap(self.log_unnormalised)(moved.z))
         spread = jnp.sqrt(jnp.mean(jax.lax.stop_gradient(moved.z) ** 2))
-        return loss, {"nfe_forward": moved.stats.num_f_evals, "spread": spread}
+        return loss, {"nfe_forward": nfe, "spread": spread}
+
+
+def _hold(model: Any) -> Any:
+    """The model as a constant of differentiation."""
+    arrays, rest = eqx.partition(model, eqx.is_inexact_array)
+    return eqx.combine(jax.lax.stop_gradient(arrays), rest)

@@ -42,7 +42,8 @@ class Config:
     nf_learning_rate: float = 5e-4
     nf_momentum: float = 0.9  # as in Rezende and Mohamed
     nf_clip: float = 5.0  # of the gradient's norm
-    cnf_clip: float = 1.0
+    cnf_clip: float = 10.0
+    cnf_path_gradient: bool = True  # less noise: see `ReverseKL`
     hyper: tuple[int, ...] = (64, 64)
     average: bool = True  # the mean over units, as in the authors' code: the sum turns stiff here
     # Relative and absolute, in training; 1e-5, the paper's for densities, costs 1.6 times as much
@@ -131,7 +132,11 @@ def _train(
             PlanarField(2, width, hyper=config.hyper, average=config.average, key=for_model)
         )
         objective: Any = ReverseKL(
-            energy.log_unnormalised, solve_options(config), 2, config.cnf_samples
+            energy.log_unnormalised,
+            solve_options(config),
+            2,
+            config.cnf_samples,
+            path_gradient=config.cnf_path_gradient,
         )
         steps, rate, clip = config.cnf_iterations, config.cnf_learning_rate, config.cnf_clip
         optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps, _LAST_RATE))
