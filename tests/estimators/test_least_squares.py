@@ -5,13 +5,15 @@ import pytest
 
 from neurode.estimators.inference import describe_problems, invert_information
 from neurode.estimators.least_squares import (
+    ENOUGH,
     Arrow,
     Residuals,
     minimise,
     normal_equations,
     solve_arrow,
 )
-from neurode.models import GaussianNoise
+from neurode.estimators.starting import spare
+from neurode.models import GaussianNoise, SolveOptions
 
 N, T, D, K, Q = 4, 6, 2, 3, 2
 
@@ -148,3 +150,39 @@ def test_a_fit_that_is_done_wants_no_more_residuals(x64):
 
 def test_arrow_names_its_blocks():
     assert Arrow._fields == ("shared", "mixed", "local")
+
+
+def bent_curve(shared, local, is_wanted):
+    """Large residuals of one shared number: Gauss-Newton gains less and less, but never nothing."""
+    rate = jnp.linspace(1.0, 2.0, N * T * D).reshape(N, T, D)
+    curve = jnp.exp(rate * shared[0])
+    return Residuals(
+        curve - jnp.exp(rate) + 3 * jnp.sin(7 * rate),
+        (rate * curve)[..., None],
+        jnp.zeros((N, T, D, 0)),
+        jnp.zeros((), jnp.int32),
+    )
+
+
+def test_a_search_ends_one_step_after_little_is_left_to_gain(x64):
+    likelihood = GaussianNoise(jnp.full(D, N * T), jnp.full(D, 1e-7), True)
+    begin = jnp.array([0.0]), jnp.zeros((N, 0))
+    run = jax.jit(lambda most, enough: minimise(bent_curve, likelihood, *begin, most, enough))
+    to_gain = np.array([run(most, 0.0).to_gain for most in range(40)])
+    used = {}
+    for enough in (1e-1, 1e-3, ENOUGH):
+        used[enough] = int(run(100, enough).iterations)
+        assert used[enough] == np.argmax(to_gain < enough) + 1
+    assert used[1e-1] < used[ENOUGH] < 40
+
+
+@pytest.mark.parametrize("rtol", [1e-8, 1e-3])
+def test_segments_are_searched_with_less_effort(rtol):
+    options = SolveOptions(rtol=rtol, atol=1e-8, max_steps=1000)
+    spared = spare(options, 60, 4)
+    assert spared.options.rtol == max(rtol, 1e-5)
+    assert spared.options.atol == 1e-5
+    assert 500 / 1000 ** (1 / 4) < spared.options.max_steps <= 500
+    assert spared.max_iterations == 30
+    assert spare(options, 20, 4).max_iterations == 20
+    assert spare(options, 60, 1).options.max_steps <= options.max_steps

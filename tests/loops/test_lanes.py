@@ -111,6 +111,27 @@ def test_nested_vmap(x64):
         assert_allclose(a, b, rtol=1e-8, atol=1e-9 * np.abs(b).max())
 
 
+def test_groups_lengthen_the_lanes_if_little_is_copied(x64):
+    """A slow group then costs its own steps only. Weights stay one array for their group."""
+    y0, mu, _ = inputs()
+    y0, mu = y0[:40].reshape(20, 2, 2), mu[:20]
+
+    def group(y0, mu, weights):
+        return jax.vmap(lambda y0: solve(y0, mu, jnp.mean(weights)))(y0)
+
+    def weighed(y0, mu, weights):
+        field = lambda t, y: van_der_pol(t, y, mu, jnp.mean(weights))  # noqa: E731
+        return jax.vmap(lambda y0: nd.solve(field, y0, TIMES, solver=nd.Bosh3()))(y0)
+
+    few, many = jnp.ones((20, 2)), jnp.ones((20, 50))
+    assert "bool[40]" in str(jax.make_jaxpr(jax.vmap(weighed))(y0, mu, few))
+    assert "bool[40]" not in str(jax.make_jaxpr(jax.vmap(weighed))(y0, mu, many))
+    grouped = jit(jax.vmap(group))(y0, mu, few)
+    flat = jit(jax.vmap(solve))(y0.reshape(40, 2), jnp.repeat(mu, 2), jnp.ones(40))
+    assert_array_equal(grouped.ys.reshape(flat.ys.shape), flat.ys)
+    assert_array_equal(grouped.stats.num_steps.ravel(), flat.stats.num_steps)
+
+
 def test_jacobian_of_lanes(x64):
     y0, mu, scale = inputs()
     y0, mu = y0[:3], mu[:3]

@@ -90,7 +90,7 @@ def test_reverse_kl_of_two_normals():
 
 
 def test_the_path_gradient_has_the_mean_of_the_total_one_and_no_noise_at_the_optimum(x64):
-    """A linear flow z' = a z makes q = N(0, e^2a): its KL to a normal is known, gradient and all."""
+    """A linear flow z' = a z makes q = N(0, e^2a), whose KL to a normal is known."""
 
     def gradients(rate, path_gradient):
         objective = ReverseKL(

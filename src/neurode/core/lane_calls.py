@@ -21,6 +21,9 @@ from jax.extend import core as jex
 from jax.interpreters import ad, batching, mlir
 
 
+_WORTH_COPYING = 4  # times what differs: about as much as the stages of one step
+
+
 @dataclass(frozen=True)
 class Lanes:
     """How a function's arguments are batched.
@@ -151,8 +154,8 @@ def _can_merge(call: _Call, flat: list, new: list[bool], size: int) -> bool:
     """Whether a further batch axis may simply lengthen the lanes.
 
     What lanes shared and now differs between groups of them must be copied for each. That is
-    worth it while it is no more than what differs between lanes anyway, as a few parameters are;
-    weights stay one matrix for every group.
+    worth it while it is not much beside what differs between lanes anyway, as a few parameters
+    are; weights stay one matrix for every group.
     """
     old = call.lanes
     if old is None or call.copies:
@@ -163,7 +166,7 @@ def _can_merge(call: _Call, flat: list, new: list[bool], size: int) -> bool:
             differing += x.size * (1 if is_new else size)
         elif is_new:
             copied += x.size * old.size
-    return old.size == 1 or copied <= differing
+    return old.size == 1 or copied <= _WORTH_COPYING * differing
 
 
 def _merge(x: jax.Array, is_new: bool, was_batched: bool, size: int, old_size: int) -> jax.Array:

@@ -18,6 +18,7 @@ from neurode.estimators.inference import (
     invert_information,
     student_quantile,
 )
+from neurode.estimators.least_squares import ENOUGH
 from neurode.estimators.matching import (
     Matched,
     Matching,
@@ -31,7 +32,7 @@ from neurode.estimators.scaling import revert
 from neurode.estimators.series import first_states
 from neurode.estimators.settings import MATCHING, read_bounds
 from neurode.estimators.shooting import ShootingFit, fit_parameters
-from neurode.estimators.starting import cut_series, read_start, scatter, surround
+from neurode.estimators.starting import Effort, cut_series, read_start, scatter, spare, surround
 from neurode.models import ParameterSpace, SolveOptions
 
 
@@ -95,32 +96,31 @@ def fit_ode(ode: Callable, series: SeriesBatch, first: np.ndarray, plan: Plan) -
             found = _match(ode, series, start, missing or list(start), plan, for_match)
         matched = _start_from(found, plan)
         start, others = (matched, []) if missing else (start, [matched])
-    how = {
-        "transform": plan.transform,
-        "is_shared_noise": plan.is_shared_noise,
-        "options": plan.options,
-        "max_iterations": plan.max_iterations,
-    }
+    how = {"transform": plan.transform, "is_shared_noise": plan.is_shared_noise}
+    effort = Effort(plan.options, plan.max_iterations, ENOUGH)
 
     def around(space):
         free = [space.free(values.values()) for values in (start, *others)]
         return surround(jnp.asarray(np.stack(free)), plan.starts, for_starts)
 
+    starts: Callable | None = around
     if plan.method == "multiple_shooting":
         pieces = cut_series(series, plan.segments)
         guess = first_states(pieces, plan.transform, True)
         with warnings.catch_warnings():  # that a segment alone does not determine is no matter
             warnings.simplefilter("ignore")
             found = fit_parameters(
-                ode, pieces, guess, start, plan.bounds, around, is_learned=True, **how
-            )
-        start, others = _start_from(found, plan), []
+                ode, pieces, guess, start, plan.bounds, around, is_learned=True,
+                effort=spare(*effort[:2], len(pieces) // len(series)), **how,
+            )  # fmt: skip
+        start = _start_from(found, plan)
         if plan.is_learned:
             first = np.stack([found.estimates.initial[i] for i in _first_pieces(series, pieces)])
-        how["around"] = None
-    else:
-        how["around"] = around
-    return fit_parameters(ode, series, first, start, plan.bounds, is_learned=plan.is_learned, **how)
+        starts = None
+    return fit_parameters(
+        ode, series, first, start, plan.bounds, starts, is_learned=plan.is_learned,
+        effort=effort, **how,
+    )  # fmt: skip
 
 
 def _start_from(found: ShootingFit, plan: Plan) -> dict[str, float]:

@@ -32,6 +32,7 @@ from neurode.estimators.least_squares import (
 from neurode.estimators.odes import wrap_ode
 from neurode.estimators.scaling import apply, magnitudes, spread
 from neurode.estimators.series import observed_values
+from neurode.estimators.starting import Effort
 from neurode.models import GaussianNoise, ParameterSpace, ParametricODE, SolveOptions
 
 _NOISE_FLOOR = 1e-7  # of a variable's spread: about what tolerances of 1e-8 leave
@@ -158,12 +159,13 @@ def search_best(
     starts: Float[Array, "m k"],
     local: Float[Array, "n q"],
     max_iterations: Int[Array, ""],
+    enough: Float[Array, ""] | float = ENOUGH,
 ) -> Optimum:
     """Search from several starts at once, as lanes, and keep the most likely end."""
     if len(starts) == 1:
-        return search(problem, starts[0], local, max_iterations)
-    ends = eqx.filter_vmap(search, in_axes=(None, 0, None, None))(
-        problem, starts, local, max_iterations
+        return search(problem, starts[0], local, max_iterations, enough)
+    ends = eqx.filter_vmap(search, in_axes=(None, 0, None, None, None))(
+        problem, starts, local, max_iterations, enough
     )
     best = int(jnp.argmin(jnp.where(jnp.isfinite(ends.found.loss), ends.found.loss, jnp.inf)))
     return jax.tree.map(lambda x: x[best], ends)
@@ -180,8 +182,7 @@ def fit_parameters(
     transform: str,
     is_learned: bool,
     is_shared_noise: bool,
-    options: SolveOptions,
-    max_iterations: int,
+    effort: Effort,
 ) -> ShootingFit:
     """Fit an ODE's parameters, and say how well they are known.
 
@@ -196,8 +197,7 @@ def fit_parameters(
         transform: "identity" or "log": on which scale the noise is Gaussian.
         is_learned: whether initial states are estimated.
         is_shared_noise: whether the noise is of one size for all variables.
-        options: how trajectories are solved.
-        max_iterations: steps of the search at most.
+        effort: how hard to try.
 
     Raises:
         DataError: fewer observations than unknowns.
@@ -205,8 +205,9 @@ def fit_parameters(
     """
     with jax.enable_x64(True):
         problem = pose(
-            ode, series, first, start, bounds, transform, is_learned, is_shared_noise, options
-        )
+            ode, series, first, start, bounds, transform, is_learned, is_shared_noise,
+            effort.options,
+        )  # fmt: skip
         space = problem.model.space
         shared = jnp.asarray(space.free(start.values()))
         local = jnp.asarray(apply(transform, first) / np.asarray(problem.units))
@@ -215,10 +216,11 @@ def fit_parameters(
         observed = int(problem.mask.sum())
         _check_count(observed, shared.size, local.size)
         starts = shared[None] if around is None else around(space)
-        optimum = search_best(problem, starts, local, jnp.asarray(max_iterations))
+        most = jnp.asarray(effort.max_iterations)
+        optimum = search_best(problem, starts, local, most, effort.enough)
         found = optimum.found
         if not np.isfinite(found.loss):
-            raise _start_failure(problem, shared, local, start, options)
+            raise _start_failure(problem, shared, local, start, effort.options)
         estimates = infer(problem, optimum, observed, unknowns, series.names)
         count = int(found.iterations) + 1
         history = {

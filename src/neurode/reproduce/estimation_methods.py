@@ -6,7 +6,6 @@ process, and what else the machine does has no part in them.
 
 import time
 import tracemalloc
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -29,7 +28,7 @@ from neurode.estimators.matching import (
 )
 from neurode.estimators.parameter_fits import infer_matched
 from neurode.estimators.shooting import infer, pose, search
-from neurode.estimators.starting import cut_series, scatter
+from neurode.estimators.starting import Effort, cut_series, scatter, spare
 from neurode.models import Parameters, ParameterSpace, SolveOptions
 from neurode.reproduce.estimation_problems import (
     Problem,
@@ -43,10 +42,7 @@ OPTIONS = SolveOptions(rtol=1e-8, atol=1e-8, max_steps=1024)
 turned down, as one that cannot be solved."""
 
 MOST_ITERATIONS = 60
-# Segments only have to lead near:
-MOST_OVER_SEGMENTS = 30
-ENOUGH_OVER_SEGMENTS = 1e-2  # nats: within 0.14 standard errors of their best
-STEPS_OVER_SEGMENTS = 256  # of each, where the whole takes some 300 at the truth
+EFFORT = Effort(OPTIONS, MOST_ITERATIONS, ENOUGH)
 STARTS = 8  # of a matching, anywhere
 
 
@@ -123,12 +119,11 @@ def run_shooting(
         total, compiling, memory = 0.0, 0.0, 0.0
         if segmented:
             pieces = [cut_series(series, None) for series in data]
-            brief = replace(OPTIONS, max_steps=STEPS_OVER_SEGMENTS)
-            most, enough = MOST_OVER_SEGMENTS, ENOUGH_OVER_SEGMENTS
-            _, ends, *costs = _shoot(problem, pieces, starts, brief, most, enough)
+            effort = spare(OPTIONS, MOST_ITERATIONS, len(pieces[0]))
+            _, ends, *costs = _shoot(problem, pieces, starts, effort)
             starts = np.asarray(ends.values)
             total, compiling, memory = costs
-        posed, ends, *costs = _shoot(problem, data, starts, OPTIONS, MOST_ITERATIONS, ENOUGH)
+        posed, ends, *costs = _shoot(problem, data, starts, EFFORT)
         k, d = len(problem.truth), len(problem.names)
 
         def conclude(lane, end):
@@ -228,22 +223,23 @@ def _shoot(
     problem: Problem,
     data: list[SeriesBatch],
     starts: np.ndarray,
-    options: SolveOptions,
-    most: int,
-    enough: float,
+    effort: Effort,
 ) -> tuple[Any, ...]:
     ones = dict.fromkeys(problem.truth, 1.0)
     bounds = dict.fromkeys(ones, (0.0, np.inf))
     posed, local = [], []
     for series in data:
         first = problem.first(series)
-        one = pose(problem.ode, series, first, ones, bounds, "identity", True, False, options)
+        one = pose(
+            problem.ode, series, first, ones, bounds, "identity", True, False, effort.options
+        )
         posed.append(one)
         local.append(first / np.asarray(one.units))
     stacked = stack_lanes(posed)
     free = jnp.log(jnp.asarray(np.where(starts > 0, starts, 1.0)))
     axes = (eqx.if_array(0), 0, 0, None, None)
-    given = stacked, free, jnp.asarray(np.stack(local)), jnp.asarray(most), enough
+    most = jnp.asarray(effort.max_iterations)
+    given = stacked, free, jnp.asarray(np.stack(local)), most, effort.enough
     ends, *costs = _measure(eqx.filter_vmap(search, in_axes=axes), *given)
     return stacked, ends, *costs
 

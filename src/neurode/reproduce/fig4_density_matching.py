@@ -42,7 +42,7 @@ class Config:
     nf_learning_rate: float = 5e-4
     nf_momentum: float = 0.9  # as in Rezende and Mohamed
     nf_clip: float = 5.0  # of the gradient's norm
-    cnf_clip: float = 10.0
+    cnf_clip: float = 1.0
     cnf_path_gradient: bool = True  # less noise: see `ReverseKL`
     hyper: tuple[int, ...] = (64, 64)
     average: bool = True  # the mean over units, as in the authors' code: the sum turns stiff here
