@@ -1,6 +1,7 @@
 """Table 1 from the images to results/table1, on a handful of tiny made-up digits."""
 
 import json
+import shutil
 import signal
 
 import equinox as eqx
@@ -113,6 +114,32 @@ def test_rows_and_seeds_are_put_together(finished, monkeypatch):
     assert not {"share_inside_f", "memory_growth_kb"} & set(ours)
     assert not read_outcomes(Config(**OPTIONS | {"test_images": 6}), folder / "run")
     assert set(read_outcomes(Config(**OPTIONS), folder / "run")) == {"MLP", "ODE-Net"}
+
+
+def test_rows_run_elsewhere_stay_by_their_longest_schedule(finished, tmp_path):
+    """One folder has ODE-Net's 2 epochs, another the MLP's 1, and a third ODE-Net's 1: all is told."""
+    public = finished[0] / "results"
+    weights = (public / "table1/weights-odenet.safetensors").read_bytes()
+    before = finished[1].rows
+    copied = tmp_path / "results"
+    shutil.copytree(public, copied)
+    options = {"data": make_digits(), "results": copied, "progress": False}
+    for model in ("mlp-deskewed", "odenet"):
+        given = OPTIONS | {"model": model, "epochs": 1}
+        outcome = run_experiment("table1", run=tmp_path / model, **options, **given)
+        assert outcome.results == copied / "table1"
+        [mine] = [r for r in outcome.rows if (r.row, r.metric) == ("MLP deskewed", "test_error")]
+        assert mine.note.endswith("(95%); 1 epoch")
+        for metric in ("test_error", "nfe_forward"):
+            [old] = [r for r in before if (r.row, r.metric) == ("ODE-Net", metric)]
+            assert old in outcome.rows
+    assert (copied / "table1/weights-odenet.safetensors").read_bytes() == weights
+    other = run_experiment(
+        "table1", run=tmp_path / "other", **options,
+        **OPTIONS | {"model": "mlp-deskewed", "epochs": 1, "tolerance": 0.5},
+    )  # fmt: skip
+    assert all(r.ours is None for r in other.rows if r.row == "ODE-Net")
+    assert other.results == tmp_path / "other/results"  # fewer numbers than there are
 
 
 def test_run_folder(finished):

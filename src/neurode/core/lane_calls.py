@@ -20,7 +20,6 @@ import jax.numpy as jnp
 from jax.extend import core as jex
 from jax.interpreters import ad, batching, mlir
 
-
 _WORTH_COPYING = 4  # times what differs: about as much as the stages of one step
 
 

@@ -160,13 +160,15 @@ def run_experiment(
     config = make_config(module.Config, (module.QUICK if quick else {}) | given)
     label = module.name_run(config) + ("-quick" if quick else "")
     folder = Path("runs") / f"{name}-{label}" if run is None else Path(run)
+    public = Path(results) / name
+    if hasattr(module, "restore"):
+        module.restore(public, folder)
     found = module.run(config, folder, data=data, resume=resume, progress=progress)
     found = found._replace(complete=found.complete and not quick)
     rows = fill_rows(read_paper(name), found.values)
     target = None
     if not found.interrupted:
         target = folder / "results"
-        public = Path(results) / name
         metrics = _describe(name, command or _typed(), config, found, rows)
         pictures = _encode(found)
         write_results(target, metrics, metrics["command"], pictures)

@@ -24,9 +24,11 @@ from neurode.reproduce.experiment import (
 )
 from neurode.reproduce.table1_measures import measure_costs
 from neurode.reproduce.table1_models import MODELS, make_model
-from neurode.reproduce.table1_outcomes import collect, write_outcome
+from neurode.reproduce.table1_outcomes import collect, restore, write_outcome
 from neurode.store import load, read_metadata, save
 from neurode.training import FitResult, fit
+
+__all__ = ["QUICK", "Config", "check", "name_run", "restore", "run"]
 
 ALL = "all"
 

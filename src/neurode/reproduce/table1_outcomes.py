@@ -12,13 +12,14 @@ import numpy as np
 from neurode.report import Curve, Panel, draw_errors, draw_panels
 from neurode.reproduce.experiment import Findings, Value
 from neurode.reproduce.table1_models import MODELS
-from neurode.store import write_bytes
+from neurode.store import saving, write_bytes
 from neurode.training import FitResult
 
 OUTCOME = "outcome.json"
+OUTCOMES = "outcomes.json"  # of all rows, kept with the results: few machines run them all
 _POINTS = 200  # of a learning curve
 HEADLINES = ("odenet", "resnet")  # whose weights are kept with the results
-_VARIED = ("model", "seed")  # what may differ between the rows of one table
+_VARIED = ("model", "seed", "epochs")  # what may differ between the rows of one table
 
 
 def write_outcome(
@@ -71,25 +72,55 @@ def write_outcome(
     write_bytes(folder / OUTCOME, (json.dumps(outcome, indent=2) + "\n").encode())
 
 
-def read_outcomes(config: Any, folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Row -> the outcomes in the folder that were found alike, by seed.
+def restore(public: Path, folder: Path) -> None:
+    """Bring what is known of other rows into a run folder, where `collect` looks for it.
 
     Args:
-        config: of the experiment; outcomes that differ in more than model and seed are left out.
+        public: results/table1.
         folder: of the run.
     """
+    if (public / OUTCOMES).is_file():
+        with saving(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / OUTCOMES, (public / OUTCOMES).read_bytes())
+
+
+def read_outcomes(config: Any, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Row -> what is known of it, by seed: by its longest schedule, and otherwise found alike.
+
+    Args:
+        config: of the experiment; outcomes that differ in more than model, seed and epochs are
+            left out.
+        folder: of the run; its trainings count before what was restored of others.
+    """
     wanted = json.loads(json.dumps(asdict(config)))
+    here = [_read(path) for path in sorted(folder.glob(f"*/{OUTCOME}"))]
+    known = _read(folder / OUTCOMES) if (folder / OUTCOMES).is_file() else []
+    trained = {_identity(outcome) for outcome in here}
     found: dict[str, list[dict[str, Any]]] = {row.name: [] for row in MODELS.values()}
-    for path in sorted(folder.glob(f"*/{OUTCOME}")):
-        outcome = json.loads(path.read_text(encoding="utf-8"))
+    for outcome in [*here, *(o for o in known if _identity(o) not in trained)]:
         config_there = outcome["config"]
         if all(config_there.get(k) == v for k, v in wanted.items() if k not in _VARIED):
             found[outcome["row"]].append(outcome)
-    return {row: outcomes for row, outcomes in found.items() if outcomes}
+    longest = {}
+    for row, outcomes in found.items():
+        most = max((o["config"]["epochs"] for o in outcomes), default=0)
+        chosen = [o for o in outcomes if o["config"]["epochs"] == most]
+        if chosen:
+            longest[row] = sorted(chosen, key=lambda o: o["config"]["seed"])
+    return longest
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _identity(outcome: dict[str, Any]) -> tuple[Any, ...]:
+    return outcome["row"], outcome["config"]["seed"], outcome["config"]["epochs"]
 
 
 def collect(config: Any, folder: Path) -> Findings:
-    """Put together what the folder holds: means and standard deviations over the seeds.
+    """Put together what is known: means and standard deviations over the seeds.
 
     Args:
         config: of the experiment.
@@ -105,13 +136,16 @@ def collect(config: Any, folder: Path) -> Findings:
             mean = float(np.mean(numbers))
             note = ""
             if metric == "test_error":
-                note = f"± {1.96 * spread(mean, config.test_images):.2f} by chance (95%)"
+                epochs = outcomes[0]["config"]["epochs"]
+                chance = 1.96 * spread(mean, config.test_images)
+                note = f"± {chance:.2f} by chance (95%); {epochs} epoch{'s' * (epochs > 1)}"
             if metric == "train_memory_mb" and row == "RK-Net":
                 note = f"with room for {config.max_steps} steps"
             values[row, metric] = Value(mean, n, sd, note)
     every = [o for outcomes in found.values() for o in outcomes]
     speed = "; ".join(f"{row} {o[0]['images_per_second']:.0f}" for row, o in found.items())
     missing = [row.name for row in MODELS.values() if row.name not in found]
+    write_bytes(folder / OUTCOMES, (json.dumps(every) + "\n").encode())
     return Findings(
         values=values,
         figures=draw_table(found),
@@ -121,15 +155,22 @@ def collect(config: Any, folder: Path) -> Findings:
         seconds=sum(o["seconds"] for o in every),
         is_trial=config.validation_images > 0,
         notes=(
-            f"images per second in training: {speed} ({config.epochs} epochs)",
+            f"images per second in training: {speed}",
             *([f"not run yet: {', '.join(missing)}"] if missing else []),
         ),
-        files={
-            f"weights-{model}.safetensors": folder / f"{model}-seed{seeds[0]}/model.safetensors"
-            for model in HEADLINES
-            if (seeds := [o["config"]["seed"] for o in found.get(MODELS[model].name, ())])
-        },
+        files={OUTCOMES: folder / OUTCOMES} | _find_weights(folder, found),
     )
+
+
+def _find_weights(folder: Path, found: dict[str, list[dict[str, Any]]]) -> dict[str, Path]:
+    """The weights of the headline rows, where the folder holds those of the table's first seed."""
+    files = {}
+    for model in HEADLINES:
+        for outcome in found.get(MODELS[model].name, [])[:1]:
+            place = folder / f"{model}-seed{outcome['config']['seed']}"
+            if (place / OUTCOME).is_file() and _read(place / OUTCOME) == outcome:
+                files[f"weights-{model}.safetensors"] = place / "model.safetensors"
+    return files
 
 
 def spread(percent: float, n: int) -> float:
@@ -180,6 +221,6 @@ _SHOWN = ("MLP deskewed", "ResNet", "RK-Net", "ODE-Net", "ODE-Net Adams")
 
 
 def _thin(values: np.ndarray) -> list[float]:
-    """Means of up to 200 stretches."""
+    """Means of up to 200 stretches, to five digits."""
     parts = np.array_split(values, min(_POINTS, len(values)))
-    return [float(np.nanmean(part)) for part in parts]
+    return [float(f"{np.nanmean(part):.5g}") for part in parts]
