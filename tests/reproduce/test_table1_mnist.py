@@ -117,7 +117,7 @@ def test_rows_and_seeds_are_put_together(finished, monkeypatch):
 
 
 def test_rows_run_elsewhere_stay_by_their_longest_schedule(finished, tmp_path):
-    """One folder has ODE-Net's 2 epochs, another the MLP's 1, and a third ODE-Net's 1: all is told."""
+    """One folder has ODE-Net's 2 epochs, another the MLP's 1, a third ODE-Net's 1."""
     public = finished[0] / "results"
     weights = (public / "table1/weights-odenet.safetensors").read_bytes()
     before = finished[1].rows
