@@ -45,19 +45,21 @@ def run(
         return Findings({}, {}, False, True, (config.seed,), trained.seconds)
     model, x = trained.model, jnp.asarray(trained.images)
     reference = solve_logits(model, x, jnp.asarray(_REFERENCE))[0]
-    solved, nfe = solve_logits(model, x, jnp.asarray(model.block.rtol))
+    tolerance = jnp.asarray(model.block.rtol)
 
-    def describe(row, logits, count):
+    def describe(row, read, count):
         found = {
-            "accuracy": accuracy(logits, trained.labels),
-            "difference": float(jnp.abs(logits - reference).mean()),
+            "accuracy": accuracy(trained, read),
+            "difference": float(jnp.abs(read(x) - reference).mean()),
             "nfe": float(count),
         }
         return {(row, metric): Value(value) for metric, value in found.items()}
 
-    values = describe(ADAPTIVE, solved, nfe)
+    nfe = solve_logits(model, x, tolerance)[1]
+    values = describe(ADAPTIVE, lambda x: solve_logits(model, x, tolerance)[0], nfe)
     for n in COUNTS:
-        values |= describe(f"Euler N={n}", step_logits(model, x, jnp.asarray(n)), n)
+        read = lambda x, n=n: step_logits(model, x, jnp.asarray(n))  # noqa: E731
+        values |= describe(f"Euler N={n}", read, n)
     return Findings(
         values=values,
         figures={"figure": draw(trained, values)},
@@ -65,7 +67,7 @@ def run(
         interrupted=False,
         seeds=(config.seed,),
         seconds=trained.seconds,
-        notes=(f"of {trained.source}; {len(trained.labels)} test images",),
+        notes=(trained.described,),
     )
 
 

@@ -93,10 +93,7 @@ def run(
         interrupted=False,
         seeds=(config.seed,),
         seconds=trained.seconds,
-        notes=(
-            f"of {trained.source}; {len(trained.labels)} test images solved together, accuracy on "
-            f"{len(trained.tested[1]) // len(trained.labels) * len(trained.labels)}",
-        ),
+        notes=(trained.described,),
     )
 
 
@@ -116,27 +113,15 @@ def sweep(trained: Trained) -> Swept:
         seconds.append(least)
     return Swept(
         np.array([np.abs(each - logits[0]).mean() for each in logits]),
-        measure_accuracies(trained),
+        np.array([_accuracy_at(trained, tolerance) for tolerance in TOLERANCES]),
         np.array(counts, float),
         np.array(seconds),
     )
 
 
-def measure_accuracies(trained: Trained) -> np.ndarray:
-    """In percent at every tolerance, [m]; solved in batches of as many images as are looked at."""
-    images, labels = trained.tested
-    size = min(len(trained.images), len(labels))
-    count = len(labels) // size * size  # whole batches, which share one compiled program
-    found = []
-    for tolerance in TOLERANCES:
-        parts = [
-            solve_logits(trained.model, jnp.asarray(images[i : i + size]), jnp.asarray(tolerance))[
-                0
-            ]
-            for i in range(0, count, size)
-        ]
-        found.append(accuracy(np.concatenate(parts), labels[:count]))
-    return np.array(found)
+def _accuracy_at(trained: Trained, tolerance: float) -> float:
+    at = jnp.asarray(tolerance)
+    return accuracy(trained, lambda images: solve_logits(trained.model, images, at)[0])
 
 
 def count_evaluations(

@@ -1,6 +1,7 @@
 """A trained ODE-Net for the figures that look into one: Table 1's on MNIST, or a small one."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,6 +70,20 @@ class Trained(NamedTuple):
     source: str
     seconds: float = 0.0
     interrupted: bool = False
+
+    @property
+    def num_read(self) -> int:
+        """Images that accuracy is measured on: whole batches of as many as are looked at."""
+        size = min(len(self.images), len(self.tested[1]))
+        return len(self.tested[1]) // size * size
+
+    @property
+    def described(self) -> str:
+        """Of what the numbers are, in words."""
+        return (
+            f"of {self.source}; {len(self.labels)} test images, solved together; accuracy on "
+            f"the first {self.num_read}"
+        )
 
 
 def obtain_odenet(config: Config, data: Any, folder: Path, resume: bool, progress: bool) -> Trained:
@@ -159,6 +174,15 @@ def _read_history(path: Path) -> dict[str, np.ndarray]:
     return {name: np.array([row[name] for row in rows], float) for name in rows[0]}
 
 
-def accuracy(logits: np.ndarray | Array, labels: np.ndarray) -> float:
-    """The share of images read right, in percent."""
-    return 100 * float(np.mean(np.asarray(logits).argmax(axis=1) == labels))
+def accuracy(trained: Trained, read: Callable[[Array], Array]) -> float:
+    """The share of the tested images that are read right, in percent.
+
+    Args:
+        trained: with the images.
+        read: images [n, h, w] -> logits [n, classes]; it is given as many as are looked at.
+    """
+    size, count = min(len(trained.images), trained.num_read), trained.num_read
+    images, labels = (array[:count] for array in trained.tested)
+    batches = np.split(images, count // size)
+    logits = np.concatenate([read(jnp.asarray(batch)) for batch in batches])
+    return 100 * float(np.mean(logits.argmax(axis=1) == labels))
