@@ -17,6 +17,7 @@ from neurode.training import FitResult
 
 OUTCOME = "outcome.json"
 OUTCOMES = "outcomes.json"  # of all rows, kept with the results: few machines run them all
+_TIMES = ("seconds_per_epoch", "latency_ms_1", "latency_ms_128")
 _POINTS = 200  # of a learning curve
 HEADLINES = ("odenet", "resnet")  # whose weights are kept with the results
 _VARIED = ("model", "seed", "epochs")  # what may differ between the rows of one table
@@ -127,6 +128,7 @@ def collect(config: Any, folder: Path) -> Findings:
         folder: of the run.
     """
     found = read_outcomes(config, folder)
+    schedules = {outcomes[0]["config"]["epochs"] for outcomes in found.values()}
     values = {}
     for row, outcomes in found.items():
         for metric in outcomes[0]["metrics"]:
@@ -134,9 +136,10 @@ def collect(config: Any, folder: Path) -> Findings:
             n = len(numbers)
             sd = float(np.std(numbers, ddof=1)) if n > 1 else None
             mean = float(np.mean(numbers))
-            note = ""
+            epochs, note = outcomes[0]["config"]["epochs"], ""
+            if metric in _TIMES and len(schedules) > 1:
+                note = f"on the machine of the runs of {epochs} epochs"
             if metric == "test_error":
-                epochs = outcomes[0]["config"]["epochs"]
                 chance = 1.96 * spread(mean, config.test_images)
                 note = f"± {chance:.2f} by chance (95%); {epochs} epoch{'s' * (epochs > 1)}"
             if metric == "train_memory_mb" and row == "RK-Net":
@@ -189,8 +192,13 @@ def draw_table(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     errors = [np.array([o["metrics"]["test_error"] for o in found[row]]) for row in rows]
     means = np.array([each.mean() for each in errors])
     ends = np.array([[each.min(), each.max()] for each in errors])
+    epochs = [found[row][0]["config"]["epochs"] for row in rows]
+    names = [
+        f"{row} ({n} epochs)" if len(set(epochs)) > 1 else row
+        for row, n in zip(rows, epochs, strict=True)
+    ]
     bars = draw_errors(
-        rows, means, error_label="test error (%)", low=ends[:, 0], high=ends[:, 1],
+        names, means, error_label="test error (%)", low=ends[:, 0], high=ends[:, 1],
         roles=["model" if "ODE" in row or "RK" in row else "baseline" for row in rows],
     )  # fmt: skip
     roles = ("model", "second", "third", "fourth", "baseline")
