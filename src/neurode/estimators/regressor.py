@@ -74,15 +74,14 @@ class ODENetRegressor(RegressorMixin, SupervisedODENet):
             X: examples.
 
         Returns:
-            [n], or [n, k] as in `fit`.
+            [n], or [n, k] as in `fit`, in double precision as scikit-learn wants it.
 
         Raises:
             NotFittedError: before `fit`.
             DataError: the examples cannot be used.
             SolveError: one could not be solved.
         """
-        outputs = self._predict_rows(X).outputs
-        found = self.targets_.invert(outputs).astype(outputs.dtype)
+        found = self.targets_.invert(self._predict_rows(X).outputs).astype(np.float64)
         return found[:, 0] if self.is_column_ else found
 
     def __sklearn_tags__(self) -> Any:
