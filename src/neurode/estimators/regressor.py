@@ -81,7 +81,8 @@ class ODENetRegressor(RegressorMixin, SupervisedODENet):
             DataError: the examples cannot be used.
             SolveError: one could not be solved.
         """
-        found = self.targets_.invert(self._predict_rows(X).outputs).astype(np.float64)
+        outputs = self._predict_rows(X).outputs
+        found = self.targets_.invert(outputs).astype(np.float64)
         return found[:, 0] if self.is_column_ else found
 
     def __sklearn_tags__(self) -> Any:

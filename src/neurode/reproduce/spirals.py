@@ -51,7 +51,7 @@ class Config:
     learning_rate: float = 1e-2
     weight_decay: float = 0.0
     shortest: float = 0.3  # share of a window that the encoder sees at least, in training
-    consistency: float = 0.6  # weight of the drift of latent states
+    consistency: float = 0.2  # weight of the drift of latent states
     kl_weight: float = 0.02  # of the divergence from the prior
     warmup: float = 0.1  # of the steps, for the weight of the divergence
     variant_runs: int = 1  # seeds of each of the `READINGS`
