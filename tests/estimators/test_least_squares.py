@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from neurode.estimators.effort import Effort
 from neurode.estimators.inference import describe_problems, invert_information
 from neurode.estimators.least_squares import (
     ENOUGH,
@@ -12,7 +13,6 @@ from neurode.estimators.least_squares import (
     normal_equations,
     solve_arrow,
 )
-from neurode.estimators.starting import spare
 from neurode.models import GaussianNoise, SolveOptions
 
 N, T, D, K, Q = 4, 6, 2, 3, 2
@@ -179,10 +179,10 @@ def test_a_search_ends_one_step_after_little_is_left_to_gain(x64):
 @pytest.mark.parametrize("rtol", [1e-8, 1e-3])
 def test_segments_are_searched_with_less_effort(rtol):
     options = SolveOptions(rtol=rtol, atol=1e-8, max_steps=1000)
-    spared = spare(options, 60, 4)
+    spared = Effort(options, 60).over_segments(4)
     assert spared.options.rtol == max(rtol, 1e-5)
     assert spared.options.atol == 1e-5
     assert 500 / 1000 ** (1 / 4) < spared.options.max_steps <= 500
     assert spared.max_iterations == 30
-    assert spare(options, 20, 4).max_iterations == 20
-    assert spare(options, 60, 1).options.max_steps <= options.max_steps
+    assert Effort(options, 20).over_segments(4).max_iterations == 20
+    assert Effort(options, 60).over_segments(1).options.max_steps <= options.max_steps

@@ -11,6 +11,7 @@ from jaxtyping import Key
 from sklearn.exceptions import ConvergenceWarning
 
 from neurode.data import DataError, SeriesBatch
+from neurode.estimators.effort import Effort
 from neurode.estimators.estimator import IdentifiabilityWarning
 from neurode.estimators.inference import (
     Estimates,
@@ -18,7 +19,6 @@ from neurode.estimators.inference import (
     invert_information,
     student_quantile,
 )
-from neurode.estimators.least_squares import ENOUGH
 from neurode.estimators.matching import (
     Matched,
     Matching,
@@ -32,7 +32,7 @@ from neurode.estimators.scaling import revert
 from neurode.estimators.series import first_states
 from neurode.estimators.settings import MATCHING, read_bounds
 from neurode.estimators.shooting import ShootingFit, fit_parameters
-from neurode.estimators.starting import Effort, cut_series, read_start, scatter, spare, surround
+from neurode.estimators.starting import cut_series, read_start, scatter, surround
 from neurode.models import ParameterSpace, SolveOptions
 
 
@@ -97,7 +97,7 @@ def fit_ode(ode: Callable, series: SeriesBatch, first: np.ndarray, plan: Plan) -
         matched = _start_from(found, plan)
         start, others = (matched, []) if missing else (start, [matched])
     how = {"transform": plan.transform, "is_shared_noise": plan.is_shared_noise}
-    effort = Effort(plan.options, plan.max_iterations, ENOUGH)
+    effort = Effort(plan.options, plan.max_iterations)
 
     def around(space):
         free = [space.free(values.values()) for values in (start, *others)]
@@ -111,7 +111,7 @@ def fit_ode(ode: Callable, series: SeriesBatch, first: np.ndarray, plan: Plan) -
             warnings.simplefilter("ignore")
             found = fit_parameters(
                 ode, pieces, guess, start, plan.bounds, around, is_learned=True,
-                effort=spare(*effort[:2], len(pieces) // len(series)), **how,
+                effort=effort.over_segments(len(pieces) // len(series)), **how,
             )  # fmt: skip
         start = _start_from(found, plan)
         if plan.is_learned:

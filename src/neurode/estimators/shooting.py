@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from neurode.core.closures import hoist
 from neurode.core.status import SolveError, Status
 from neurode.data import DataError, SeriesBatch
+from neurode.estimators.effort import Effort
 from neurode.estimators.estimator import IdentifiabilityWarning
 from neurode.estimators.inference import (
     Estimates,
@@ -32,7 +33,6 @@ from neurode.estimators.least_squares import (
 from neurode.estimators.odes import wrap_ode
 from neurode.estimators.scaling import apply, magnitudes, spread
 from neurode.estimators.series import observed_values
-from neurode.estimators.starting import Effort
 from neurode.models import GaussianNoise, ParameterSpace, ParametricODE, SolveOptions
 
 _NOISE_FLOOR = 1e-7  # of a variable's spread: about what tolerances of 1e-8 leave

@@ -1,9 +1,7 @@
 """Where a search for parameters begins: given values, matched ones, and many around them."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from neurode.data import SeriesBatch
-from neurode.models import ParameterSpace, SolveOptions
+from neurode.models import ParameterSpace
 
 _LANES = 32  # starts of a matching, which are cheap
 _WIDE = 2.0  # standard deviation of the free numbers of these
-_NEAR_TOLERANCE = 1e-5
-_NEAR_ITERATIONS = 30
-_NEAR_ENOUGH = 1e-2  # nats: within 0.14 standard errors of the best
 _AROUND = 1.0  # and of the starts around a given one: a factor e for a positive parameter
 
 
@@ -75,37 +70,3 @@ def cut_series(series: SeriesBatch, segments: int | None) -> SeriesBatch:
             if np.isfinite(part).any():
                 parts.append((ts[a : b + 1], part))
     return SeriesBatch.from_list(parts, names=series.names)
-
-
-class Effort(NamedTuple):
-    """How hard a search tries.
-
-    Attributes:
-        options: how trajectories are solved.
-        max_iterations: steps at most.
-        enough: nats; with no more to gain, one further step ends it.
-    """
-
-    options: SolveOptions
-    max_iterations: int
-    enough: float
-
-
-def spare(options: SolveOptions, max_iterations: int, segments: int) -> Effort:
-    """The effort that a search over segments is worth, as it only has to lead near.
-
-    A trial that cannot be solved costs its whole budget of steps. A segment gets twice its share
-    of what a trajectory may take, less what a looser tolerance saves: steps grow with its root of
-    the order.
-
-    Args:
-        options: how whole trajectories will be solved.
-        max_iterations: steps of their search at most.
-        segments: of each trajectory.
-    """
-    rtol, atol = (max(tolerance, _NEAR_TOLERANCE) for tolerance in (options.rtol, options.atol))
-    order = options.solver.error_order or 1
-    saved = min(rtol / max(options.rtol, 1e-16), atol / max(options.atol, 1e-16)) ** (1 / order)
-    most = math.ceil(2 * options.max_steps / segments / saved)
-    brief = replace(options, rtol=rtol, atol=atol, max_steps=min(most, options.max_steps))
-    return Effort(brief, min(max_iterations, _NEAR_ITERATIONS), _NEAR_ENOUGH)

@@ -18,7 +18,7 @@ from scipy.stats import t as student
 
 from neurode.data import SeriesBatch
 from neurode.estimators.dynamics import NeuralODE
-from neurode.estimators.least_squares import ENOUGH
+from neurode.estimators.effort import Effort
 from neurode.estimators.matching import (
     default_conditions,
     influence,
@@ -28,7 +28,7 @@ from neurode.estimators.matching import (
 )
 from neurode.estimators.parameter_fits import infer_matched
 from neurode.estimators.shooting import infer, pose, search
-from neurode.estimators.starting import Effort, cut_series, scatter, spare
+from neurode.estimators.starting import cut_series, scatter
 from neurode.models import Parameters, ParameterSpace, SolveOptions
 from neurode.reproduce.estimation_problems import (
     Problem,
@@ -42,7 +42,7 @@ OPTIONS = SolveOptions(rtol=1e-8, atol=1e-8, max_steps=1024)
 turned down, as one that cannot be solved."""
 
 MOST_ITERATIONS = 60
-EFFORT = Effort(OPTIONS, MOST_ITERATIONS, ENOUGH)
+EFFORT = Effort(OPTIONS, MOST_ITERATIONS)
 STARTS = 8  # of a matching, anywhere
 
 
@@ -119,7 +119,7 @@ def run_shooting(
         total, compiling, memory = 0.0, 0.0, 0.0
         if segmented:
             pieces = [cut_series(series, None) for series in data]
-            effort = spare(OPTIONS, MOST_ITERATIONS, len(pieces[0]))
+            effort = EFFORT.over_segments(len(pieces[0]))
             _, ends, *costs = _shoot(problem, pieces, starts, effort)
             starts = np.asarray(ends.values)
             total, compiling, memory = costs

@@ -47,19 +47,19 @@ def run(
     reference = solve_logits(model, x, jnp.asarray(_REFERENCE))[0]
     tolerance = jnp.asarray(model.block.rtol)
 
-    def describe(row, read, count):
+    def describe(row, read):
+        logits, count = read(x)
         found = {
-            "accuracy": accuracy(trained, read),
-            "difference": float(jnp.abs(read(x) - reference).mean()),
+            "accuracy": accuracy(trained, lambda images: read(images)[0]),
+            "difference": float(jnp.abs(logits - reference).mean()),
             "nfe": float(count),
         }
         return {(row, metric): Value(value) for metric, value in found.items()}
 
-    nfe = solve_logits(model, x, tolerance)[1]
-    values = describe(ADAPTIVE, lambda x: solve_logits(model, x, tolerance)[0], nfe)
+    values = describe(ADAPTIVE, lambda x: solve_logits(model, x, tolerance))
     for n in COUNTS:
-        read = lambda x, n=n: step_logits(model, x, jnp.asarray(n))  # noqa: E731
-        values |= describe(f"Euler N={n}", read, n)
+        read = lambda x, n=n: (step_logits(model, x, jnp.asarray(n)), n)  # noqa: E731
+        values |= describe(f"Euler N={n}", read)
     return Findings(
         values=values,
         figures={"figure": draw(trained, values)},

@@ -128,7 +128,7 @@ def collect(config: Any, folder: Path) -> Findings:
         folder: of the run.
     """
     found = read_outcomes(config, folder)
-    schedules = {outcomes[0]["config"]["epochs"] for outcomes in found.values()}
+    schedules = _schedules(found)
     values = {}
     for row, outcomes in found.items():
         for metric in outcomes[0]["metrics"]:
@@ -136,8 +136,8 @@ def collect(config: Any, folder: Path) -> Findings:
             n = len(numbers)
             sd = float(np.std(numbers, ddof=1)) if n > 1 else None
             mean = float(np.mean(numbers))
-            epochs, note = outcomes[0]["config"]["epochs"], ""
-            if metric in _TIMES and len(schedules) > 1:
+            epochs, note = schedules[row], ""
+            if metric in _TIMES and len(set(schedules.values())) > 1:
                 note = f"on the machine of the runs of {epochs} epochs"
             if metric == "test_error":
                 chance = 1.96 * spread(mean, config.test_images)
@@ -163,6 +163,11 @@ def collect(config: Any, folder: Path) -> Findings:
         ),
         files={OUTCOMES: folder / OUTCOMES} | _find_weights(folder, found),
     )
+
+
+def _schedules(found: dict[str, list[dict[str, Any]]]) -> dict[str, int]:
+    """Row -> the epochs of what is told of it."""
+    return {row: outcomes[0]["config"]["epochs"] for row, outcomes in found.items()}
 
 
 def _find_weights(folder: Path, found: dict[str, list[dict[str, Any]]]) -> dict[str, Path]:
@@ -192,11 +197,9 @@ def draw_table(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     errors = [np.array([o["metrics"]["test_error"] for o in found[row]]) for row in rows]
     means = np.array([each.mean() for each in errors])
     ends = np.array([[each.min(), each.max()] for each in errors])
-    epochs = [found[row][0]["config"]["epochs"] for row in rows]
-    names = [
-        f"{row} ({n} epochs)" if len(set(epochs)) > 1 else row
-        for row, n in zip(rows, epochs, strict=True)
-    ]
+    schedules, names = _schedules(found), rows
+    if len(set(schedules.values())) > 1:
+        names = [f"{row} ({schedules[row]} epochs)" for row in rows]
     bars = draw_errors(
         names, means, error_label="test error (%)", low=ends[:, 0], high=ends[:, 1],
         roles=["model" if "ODE" in row or "RK" in row else "baseline" for row in rows],

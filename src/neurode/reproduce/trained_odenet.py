@@ -125,7 +125,8 @@ def obtain_odenet(config: Config, data: Any, folder: Path, resume: bool, progres
 def _train_small(config: Config, folder: Path, resume: bool, progress: bool) -> Trained:
     digits: Any = load_digits()
     images = (digits.images / 16).astype(np.float32)
-    learned, held_out = slice(HELD_OUT, None), slice(0, min(HELD_OUT, config.images))
+    learned = slice(HELD_OUT, None)
+    held_out, tested = (slice(0, min(HELD_OUT, n)) for n in (config.images, config.tested))
     for_model, for_batches, for_fit = jax.random.split(jax.random.key(config.seed), 3)
     arrays = jnp.asarray(images[learned]), jnp.asarray(digits.target[learned], jnp.int32)
     model = ODENet(
@@ -156,7 +157,7 @@ def _train_small(config: Config, folder: Path, resume: bool, progress: bool) -> 
         result.model,
         images[held_out],
         digits.target[held_out],
-        (images[:HELD_OUT][: config.tested], digits.target[:HELD_OUT][: config.tested]),
+        (images[tested], digits.target[tested]),
         result.history,
         f"a small ODE-Net on 8 x 8 digits, {config.steps} steps",
         result.seconds,
