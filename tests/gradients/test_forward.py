@@ -18,8 +18,12 @@ def pendulum(t, y, rate):
 
 def loss(v, gradient):
     """v: the initial state, the squared frequency, t0, a time between, and t1."""
+    return loss_at(v[3:], v[:3], gradient)
+
+
+def loss_at(ts, v, gradient):
     sol = nd.solve(
-        pendulum, v[:2], v[3:], (v[2],), rtol=1e-10, atol=1e-10, gradient=gradient, max_steps=256
+        pendulum, v[:2], ts, (v[2],), rtol=1e-10, atol=1e-10, gradient=gradient, max_steps=256
     )
     return jnp.sum(jnp.sin(sol.ys) * jnp.arange(1.0, 7.0).reshape(3, 2))
 
@@ -47,6 +51,14 @@ def test_second_derivatives_of_a_pendulum_against_differences(x64):
     columns = [sum(w * gradient()(V + k * step * e) for k, w in weights) / step for e in np.eye(6)]
     assert_allclose(hessian, np.stack(columns, 1), rtol=1e-6, atol=1e-6 * np.abs(hessian).max())
     assert_allclose(hessian, hessian.T, atol=1e-6 * np.abs(hessian).max())
+
+
+def test_times_have_second_derivatives_where_they_have_no_first(x64):
+    """Forward mode in the times over a gradient that was not asked for them."""
+    taped = functools.partial(loss_at, gradient=nd.Checkpointed())
+    mixed = jit(jax.jacfwd(jax.grad(taped, 1), 0))(V[3:], V[:3])
+    direct = functools.partial(loss_at, gradient=nd.Direct())
+    assert_allclose(mixed, jit(jax.jacfwd(jax.grad(direct, 1), 0))(V[3:], V[:3]), rtol=1e-10)
 
 
 def test_what_has_no_such_derivative_says_so():

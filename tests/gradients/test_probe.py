@@ -21,6 +21,7 @@ STRATEGIES = {
 CASES = {
     "two times": dict(ts=[0.0, 2.0], solver=nd.Bosh3()),
     "inner times": dict(ts=[0.0, 0.3, 0.3, 1.1, 2.0], solver=nd.HeunEuler()),
+    "inner times, FSAL": dict(ts=[0.0, 0.3, 0.3, 1.1, 2.0], solver=nd.Bosh3()),
     "constant steps": dict(ts=[0.0, 1.0, 2.0], solver=nd.RK4(), stepsize=nd.ConstantSteps(6)),
 }
 
@@ -42,6 +43,7 @@ PAIRS = [
     ("Direct", "inner times"),
     ("Checkpointed", "two times"),
     ("Checkpointed", "inner times"),
+    ("Checkpointed", "inner times, FSAL"),
     ("Checkpointed", "constant steps"),
     ("Backsolve", "inner times"),
     ("Backsolve", "constant steps"),

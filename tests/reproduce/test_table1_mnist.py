@@ -107,6 +107,9 @@ def test_rows_and_seeds_are_put_together(finished, monkeypatch):
     assert row.n == 2
     assert row.sd is not None
     assert "by chance" in row.note
+    [times] = [r for r in second.rows if (r.row, r.metric) == ("MLP", "seconds_per_epoch")]
+    [alone] = [r for r in first.rows if (r.row, r.metric) == ("MLP", "seconds_per_epoch")]
+    assert (times.n, times.ours) == (1, alone.ours)
     ours = numbers({"rows": [r._asdict() for r in second.rows]}, "MLP")
     assert ours["parameters"] == 100 * 300 + 300 + 300 * 10 + 10
     assert ours["train_memory_mb"] > 4e-6 * ours["parameters"]

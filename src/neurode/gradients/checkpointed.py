@@ -6,6 +6,7 @@ step costs nothing. (Zhuang et al. 2020, "Adaptive checkpoint adjoint method"; t
 memory is described in `loops/tape.py`.)
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -51,7 +52,8 @@ class Checkpointed(GradientStrategy):
 
     Args:
         max_memory: bytes for the tape of states; None keeps every step where that is cheap, else
-            about 2 sqrt(max_steps) states.
+            about 2 sqrt(max_steps) states, with f(t, y) beside each where that saves evaluations
+            (an FSAL method with save times inside).
 
     Raises:
         ValueError: when max_memory is not positive.
@@ -83,9 +85,23 @@ def _call(function: Any, settings: Settings, static: Any, *operands: Any) -> Any
 def _run(lanes: Lanes | None, settings: Settings, max_memory: int | None, inputs: Inputs) -> Any:
     """The solve of one system, or of many lanes."""
     if lanes is None:
-        kept = jax.eval_shape(partial(kept_per_step, settings), inputs)
+        keeps_slopes = max_memory is None and _sees_slopes(settings, inputs)
+        settings = replace(settings, keeps_slopes=keeps_slopes)
+        # As many slots with slopes as without: with fewer, more of a small solve is done again.
+        kept = inputs.y0
+        if not keeps_slopes:
+            kept = jax.eval_shape(partial(kept_per_step, settings), inputs)
         return _solve(settings, tape_slots(kept, settings.max_steps, max_memory), inputs)
     return _solve_lanes(settings, max_memory, lanes, inputs), True
+
+
+def _sees_slopes(settings: Settings, inputs: Inputs) -> bool:
+    """Whether the replay needs f at both ends of a step, and finds them shared by neighbours.
+
+    Without rows inside a step, the derivative at its end is used by the next step alone.
+    """
+    is_inside = settings.dense or inputs.ts.shape[0] > 2
+    return settings.solver.is_fsal and is_inside and inputs.controller.limits.jump_at is None
 
 
 # -- one system ------------------------------------------------------------------------------------
@@ -98,9 +114,11 @@ def _solve(settings: Settings, slots: int, inputs: Inputs) -> Trajectory:
     return mark_failure(settings, trajectory)
 
 
-def _forward(settings: Settings, slots: int, inputs: Inputs) -> tuple:
+def _forward(settings: Settings, slots: int, asked: Any) -> tuple:
+    """As `_solve`, of inputs that know whether they are differentiated."""
+    inputs = values(asked)
     visible, kept = _recorded(settings, slots, inputs)
-    return visible, (inputs, kept)
+    return visible, (inputs, kept, wants_times(asked))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -130,41 +148,43 @@ def _record(lanes: Lanes | None, settings: Settings, slots: int, inputs: Inputs)
 
 
 def _backward(settings: Settings, slots: int, residuals: tuple, cotangent: Trajectory) -> tuple:
-    inputs, found = residuals
-    cotangent = eqx.filter(cotangent, is_differentiable)
-    pulled = _pulled(settings, slots, inputs, found, cotangent)
+    inputs, found, with_times = residuals
+    cotangent = eqx.filter(instantiate(cotangent), is_differentiable)
+    pulled = _pulled(settings, (slots, with_times is not None), inputs, found, cotangent)
     return (eqx.combine(pulled, zero_cotangent(inputs)),)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _pulled(settings: Settings, slots: int, *operands: Any) -> Any:
-    return _call(_pull, settings, slots, *operands)
+def _pulled(settings: Settings, options: tuple[int, bool], *operands: Any) -> Any:
+    return _call(_pull, settings, options, *operands)
 
 
 @_pulled.defjvp
-def _pulled_jvp(settings: Settings, slots: int, primals: tuple, tangents: tuple) -> tuple:
+def _pulled_jvp(settings: Settings, options: tuple, primals: tuple, tangents: tuple) -> tuple:
     """Forward mode over the backward pass: the tape anew, now with tangents."""
-    inputs, _, cotangent = primals
+    (slots, with_times), (inputs, _, cotangent) = options, primals
 
     def pull(inputs, cotangent):
         found, ends = retape(settings, slots, inputs)
-        backward = TapeBackward(settings, slots, inputs, found, cotangent, ends)
+        backward = TapeBackward(settings, slots, inputs, found, cotangent, ends, with_times)
         return eqx.filter(backward.run(), is_differentiable)
 
     pulled, pulled_dot = jax.jvp(pull, (inputs, cotangent), (tangents[0], tangents[2]))
     return pulled, forward_only(pulled_dot, _NO_SECOND)
 
 
-def _pull(lanes: Lanes | None, settings: Settings, slots: int, *operands: Any) -> Any:
+def _pull(
+    lanes: Lanes | None, settings: Settings, options: tuple[int, bool], *operands: Any
+) -> Any:
     """The cotangents of the inputs that have one; operands are inputs, found and cotangent."""
     if lanes is not None:
-        return _pull_each(lanes, settings, slots, *operands), True
-    inputs, found, cotangent = operands
-    result = TapeBackward(settings, slots, inputs, found, cotangent).run()
-    return eqx.filter(result, is_differentiable)
+        return _pull_each(lanes, settings, options, *operands), True
+    (slots, with_times), (inputs, found, cotangent) = options, operands
+    backward = TapeBackward(settings, slots, inputs, found, cotangent, wants_times=with_times)
+    return eqx.filter(backward.run(), is_differentiable)
 
 
-_solve.defvjp(_forward, _backward)
+_solve.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 # -- many lanes ------------------------------------------------------------------------------------
@@ -224,15 +244,16 @@ def _blank_record(lanes: Lanes, settings: Settings, slots: int, inputs: Inputs) 
     ))  # fmt: skip
 
 
-def _pull_each(lanes: Lanes, settings: Settings, slots: int, *operands: Any) -> Any:
+def _pull_each(lanes: Lanes, settings: Settings, options: tuple, *operands: Any) -> Any:
     """Cotangents of the inputs for each lane, also of those that all lanes share."""
     own, shared = lanes.split(operands)
     if not jax.tree_util.tree_leaves(own[0]):  # one solve, many cotangents (`jacrev`)
-        one = lambda own: _pull(None, settings, slots, *eqx.combine(own, shared))  # noqa: E731
+        one = lambda own: _pull(None, settings, options, *eqx.combine(own, shared))  # noqa: E731
         return jax.vmap(one)(own)
     widened = tree_map(lambda x: jnp.broadcast_to(x, (lanes.size, *x.shape)), shared)
     inputs, _, cotangent = eqx.combine(own, widened)
     everything = Lanes(lanes.size, (True,) * len(jax.tree_util.tree_leaves(inputs)))
+    settings = replace(settings, keeps_slopes=False)  # the log of lanes has none
     _, (_, found, recorded) = _forward_lanes(settings, None, everything, inputs)
-    replay = LaneReplay(settings, everything, inputs, found, recorded, cotangent)
+    replay = LaneReplay(settings, everything, inputs, found, recorded, cotangent, options[1])
     return eqx.filter(replay.run(), is_differentiable)

@@ -137,7 +137,7 @@ def _replay(
             log_out = log_out.at[index].set(moved)
         return step.y, step.memory, step.next_shift, rows, interpolants, log_out
 
-    memory = settings.solver.memory(problem.begin())
+    memory = problem.memory(problem.begin())
     start = (problem.y0, memory, ends.t0, rows, found.interpolants, log if settings.dense else None)
     y, _, _, rows, interpolants, log_out = loop(found.num_accepted, body, start, settings.max_steps)
     last = problem.row(ts[-1], y)

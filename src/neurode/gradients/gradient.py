@@ -30,12 +30,14 @@ class Settings:
         max_steps: the budget of attempted steps.
         dense: whether the interpolants are kept.
         nan_on_failure: whether rows that were not reached become NaN.
+        keeps_slopes: see `Problem`.
     """
 
     solver: Solver
     max_steps: int
     dense: bool
     nan_on_failure: bool
+    keeps_slopes: bool = False
 
 
 class Inputs(NamedTuple):
@@ -84,6 +86,7 @@ def make_problem(settings: Settings, inputs: Inputs) -> Problem:
         first_step=inputs.first_step,
         controller_state=inputs.controller_state,
         history=inputs.history,
+        keeps_slopes=settings.keeps_slopes,
     )
 
 
@@ -123,6 +126,8 @@ def evals_per_replayed_step(settings: Settings, num_rows: int) -> int:
     """Evaluations of f (each with its transpose) when an accepted step is differentiated."""
     evals = settings.solver.evaluations
     if not settings.solver.is_one_step:
+        return evals.step + evals.dense
+    if settings.keeps_slopes:
         return evals.step + evals.dense
     if num_rows > 2 or settings.dense:
         return evals.start + evals.step + evals.dense

@@ -31,7 +31,7 @@ def retape(settings: Settings, slots: int, inputs: Inputs) -> tuple[Trajectory, 
         step = replay_step(problem, entry, index, y, memory, shift, ends, False)
         return (step.y, step.memory, step.next_shift), states
 
-    memory = settings.solver.memory(problem.begin())
+    memory = problem.memory(problem.begin())
     begin = (problem.y0, memory, ends.t0)
     states = tree_map(lambda x: jnp.zeros((slots + 1, *x.shape), x.dtype), begin)
     (y, _, _), states = counted_loop(found.num_accepted, body, (begin, states), settings.max_steps)

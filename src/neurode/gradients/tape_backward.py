@@ -1,6 +1,8 @@
 """The walk back along the tape: each accepted step taken once more and transposed."""
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -26,8 +28,8 @@ from .gradient import (
 
 def kept_per_step(settings: Settings, inputs: Inputs) -> tuple:
     """What the tape holds of each step: the state, and the solver's memory."""
-    solver, y0 = settings.solver, inputs.y0
-    return y0, solver.memory(solver.start(inputs.field, inputs.ts[0], y0))
+    problem = make_problem(settings, inputs)
+    return problem.y0, problem.memory(problem.begin())
 
 
 class Cotangents(NamedTuple):
@@ -45,13 +47,24 @@ class Cotangents(NamedTuple):
 
 
 class TapeBackward:
-    """The backward pass, bound to what the forward pass kept and to the cotangents."""
+    """The backward pass, bound to what the forward pass kept and to the cotangents.
+
+    Args:
+        settings: of the solve.
+        slots: of the tape.
+        inputs: of the solve.
+        found: what the forward pass found, with its log and tape.
+        cotangent: of the trajectory.
+        ends: zeros that move with t0 and t1, in forward mode over this pass.
+        wants_times: whether the save times have a cotangent; else it is left at zero, which saves
+            a good part of the arithmetic of small systems.
+    """
 
     def __init__(
         self, settings: Settings, slots: int, inputs: Inputs, found: Trajectory,
-        cotangent: Trajectory, ends: Ends | None = None,
+        cotangent: Trajectory, ends: Ends | None = None, wants_times: bool = True,
     ):  # fmt: skip
-        self.settings, self.slots = settings, slots
+        self.settings, self.slots, self.wants_times = settings, slots, wants_times
         self.inputs, self.found, self.cotangent = inputs, found, cotangent
         self.field, self.field_rest = split(inputs.field)
         self.save, self.save_rest = split(inputs.save)
@@ -61,6 +74,15 @@ class TapeBackward:
         self.ends = Ends(self.zero, self.zero) if ends is None else ends
         self.has_inner_rows = inputs.ts.shape[0] > 2
         self.rows, self.last_row, self.is_lost = arriving_cotangent(settings, found, cotangent.rows)
+
+    def vjp(self, function: Callable, times: Any, *args: Any) -> tuple:
+        """function(times, *args) -> value, aux; and its pullback, to zero where no times count."""
+        if self.wants_times:
+            return jax.vjp(function, times, *args, has_aux=True)
+        # Not `stop_gradient`: forward mode over this pass differentiates the times all the same.
+        value, pull, aux = jax.vjp(partial(function, times), *args, has_aux=True)
+        zeros = tree_map(jnp.zeros_like, times)
+        return value, lambda bar: (zeros, *pull(bar)), aux
 
     def problem(self, field: Any, save: Any) -> Problem:
         """The problem with the differentiable parts of field and save put in."""
@@ -85,12 +107,14 @@ class TapeBackward:
             "field": eqx.combine(done.field, result.field),
             "save": eqx.combine(add(done.save, save), result.save),
             "y0": add(done.y, y0),
-            "ts": ts_total,
+            "ts": ts_total if self.wants_times else jnp.zeros_like(ts_total),
             "history": eqx.combine(history, result.history),
         }
         if inputs.probe is not None:
             per_step = evals_per_replayed_step(self.settings, ts.shape[0])
-            evals = jnp.where(is_idle, 0, found.num_accepted * per_step + done.evals)
+            first = self.settings.solver.evaluations.start if self.settings.keeps_slopes else 0
+            evals = found.num_accepted * per_step + first + done.evals
+            evals = jnp.where(is_idle, 0, evals)
             replace["probe"] = evals.astype(inputs.probe.dtype)
         return sum_like(spoil(result._replace(**replace), self.is_lost), inputs)
 
@@ -118,9 +142,15 @@ class TapeBackward:
         next_row = jnp.where(is_success, len(ts) - 2, found.rows_done - 1)
         y = add(y, self.cotangent.y)
         return Cotangents(
-            y=y, memory=self.cotangent.memory, evals=jnp.zeros((), jnp.int32), shift=zero,
+            y=y, memory=self.memory_at_the_end(), evals=jnp.zeros((), jnp.int32), shift=zero,
             ends=Ends(zero, zero), field=zeros, save=save, ts=ts_zero, next_row=next_row,
         )  # fmt: skip
+
+    def memory_at_the_end(self) -> Any:
+        """The cotangent of what the tape would keep at t1; nobody sees a slope."""
+        if not self.settings.keeps_slopes:
+            return self.cotangent.memory
+        return tree_map(lambda x: jnp.zeros_like(x[0]), self.found.tape.states[1])
 
     def at_the_start(self, done: Cotangents) -> tuple[Cotangents, Any]:
         """Pull the cotangent of the first memory back to what the solver made it of.
@@ -136,7 +166,7 @@ class TapeBackward:
             ts = self.ts.at[0].set(t)
             history = eqx.combine(history, rest)
             problem = dataclasses.replace(problem, y0=y, ts=ts, history=history)
-            return problem.solver.memory(problem.begin())
+            return problem.memory(problem.begin())
 
         _, pull = jax.vjp(first_memory, self.ts[0], self.inputs.y0, self.field, history)
         t, y, field, history = pull(done.memory)
@@ -161,14 +191,13 @@ class TapeBackward:
         shift = shift[0] if shift else zero
         wants_interpolant = self.has_inner_rows or self.settings.dense
 
-        def step(y, memory, shift, ends, field):
+        def step(times, y, memory, field):
+            shift, ends = times
             problem = self.problem(field, self.save)
             taken = replay_step(problem, entry, index, y, memory, shift, ends, wants_interpolant)
             return taken._replace(evals=None), taken.evals
 
-        taken, step_vjp, evals = jax.vjp(
-            step, y, memory, shift, self.ends, self.field, has_aux=True
-        )
+        taken, pull, evals = self.vjp(step, (shift, self.ends), y, memory, self.field)
         inside = tree_map(jnp.zeros_like, (y, taken.coefficients, zero, zero))
         inside = vary_over(self.axes, inside)
         if self.has_inner_rows:
@@ -183,7 +212,7 @@ class TapeBackward:
         step_bar = Replayed(
             after.y, after.shift, coefficients_bar, shift_bar, h_bar, after.memory, None
         )
-        y_back, memory_back, shift_back, ends_back, field_back = step_vjp(step_bar)
+        (shift_back, ends_back), y_back, memory_back, field_back = pull(step_bar)
         return after._replace(
             y=add(y_back, y_bar),
             memory=memory_back,
@@ -203,21 +232,17 @@ class TapeBackward:
             index, inside, ts_bar, save_bar = carry
             here = is_inside(index)
 
-            def value(t, y, coefficients, shift, h, save):
+            def value(times, y, coefficients, save):
+                t, shift, h = times
                 problem = self.problem(self.field, save)
-                return replay_row(problem, entry, t, y, coefficients, shift, h)
+                return replay_row(problem, entry, t, y, coefficients, shift, h), None
 
-            _, row_vjp = jax.vjp(
-                value, self.ts[index], y, taken.coefficients, taken.shift, taken.h, self.save
-            )
+            times = self.ts[index], taken.shift, taken.h
+            _, pull, _ = self.vjp(value, times, y, taken.coefficients, self.save)
             row_bar = tree_map(lambda x: jnp.where(here, x, 0), row(self.rows, index))
-            t, *inner, save = row_vjp(row_bar)
-            return (
-                index - here,
-                add(inside, tuple(inner)),
-                ts_bar.at[index].add(t),
-                add(save_bar, save),
-            )
+            (t, *times), *inner, save = pull(row_bar)
+            ts_bar = ts_bar.at[index].add(t)
+            return index - here, add(inside, (*inner, *times)), ts_bar, add(save_bar, save)
 
         next_row, inside, ts_bar, save_bar = while_any(
             lambda carry: is_inside(carry[0]),

@@ -101,7 +101,7 @@ class Loop:
         if recording.log:
             log = jnp.zeros((problem.max_steps + 1, len(Entry._fields)), ts.dtype)
         if recording.slots is not None:
-            kept = (y0, problem.solver.memory(solver_state))
+            kept = (y0, problem.memory(solver_state))
             tape = tapes.blank_tape(kept, recording.slots)
         if recording.dense:
             shapes = jax.eval_shape(self.blank_step, solver_state)
@@ -262,7 +262,7 @@ class Loop:
             entry = jnp.stack([jnp.asarray(x, h.dtype) for x in entry])
             new = new._replace(log=set_row(old.log, index, entry))
         if recording.slots is not None:
-            kept = (old.y, problem.solver.memory(old.solver_state))
+            kept = (old.y, problem.memory(old.solver_state))
             tape = tapes.write(old.tape, recording.slots, old.num_accepted, kept, alive)
             new = new._replace(tape=tape)
 

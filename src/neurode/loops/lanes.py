@@ -63,6 +63,13 @@ def put(tree: Any, ids: jax.Array, part: Any) -> Any:
     return tree_map(lambda x, v: x.at[..., ids].set(v), tree, part)
 
 
+def first_where(chosen: jax.Array) -> jax.Array:
+    """All lanes' numbers, those of the chosen first. A sort would take three times as long."""
+    number, before = jnp.arange(len(chosen)), jnp.cumsum(chosen) - chosen
+    to = jnp.where(chosen, before, jnp.sum(chosen) + number - before)
+    return number.at[to].set(number, unique_indices=True, mode="promise_in_bounds")
+
+
 def window(n: int) -> jax.Array:
     """Numbers of the rows that are looked at together, [rows, 1], when there are n."""
     return jnp.arange(min(4, n))[:, None]
@@ -190,7 +197,7 @@ class LaneEngine:
         if is_last:
             return state
         # Those that still have a step to take come first.
-        order = jnp.argsort(~self.is_alive(state.carry), stable=True)[:floor]
+        order = first_where(self.is_alive(state.carry))[:floor]
         part = state._replace(carry=take(state.carry, order))
         part = self._run(level + 1, take(own, order), ids[order], part, verdicts)
         return part._replace(carry=put(state.carry, order, part.carry))

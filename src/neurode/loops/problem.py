@@ -33,6 +33,8 @@ class Problem:
             taken, which gives the save times their derivatives.)
         controlled: the part of a state (or of an error) that the step size depends on; the rest
             is a quadrature. The tolerance has the structure of this part.
+        keeps_slopes: whether a tape keeps f(t, y) of each step, which an FSAL method carries,
+            beside y: it need not be evaluated again.
     """
 
     field: VectorField
@@ -49,6 +51,7 @@ class Problem:
     history: Resume | None = None
     skip_empty: bool = False
     controlled: Callable[[State], Any] = lambda state: state
+    keeps_slopes: bool = False
 
     @property
     def error_order(self) -> int:
@@ -72,6 +75,16 @@ class Problem:
         return solver.recall(
             self.field, ts[0], self.y0, memory, jnp.where(goes_on, history.mark, 0)
         )
+
+    def memory(self, state: Any) -> Any:
+        """What a tape keeps of the solver's state, beside y."""
+        return state if self.keeps_slopes else self.solver.memory(state)
+
+    def recall(self, t: Scalar, y: State, memory: Any, mark: Any) -> Any:
+        """The solver's state again, from what was kept of it."""
+        if self.keeps_slopes:
+            return memory
+        return self.solver.recall(self.field, t, y, memory, mark)
 
     def row(self, t: Scalar, y: State) -> Any:
         """What is saved at time t."""

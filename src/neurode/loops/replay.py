@@ -31,7 +31,7 @@ class Replayed(NamedTuple):
     shift: Scalar
     h: Scalar
     memory: Any
-    """What the solver keeps of the state after the step (`Solver.memory`)."""
+    """What is kept of the solver's state after the step (`Problem.memory`)."""
     evals: Any
     """Evaluations of f beyond those that every step makes."""
 
@@ -78,13 +78,13 @@ def replay_step(
         next_shift = jnp.where(is_last, ends.t1, jnp.where(is_anchored, 0, shift))
     clock = Clock(entry.hi + shift, entry.lo)
     solver = problem.solver
-    state = solver.recall(problem.field, clock.hi, y, memory, entry.mark)
+    state = problem.recall(clock.hi, y, memory, entry.mark)
     norm = problem.step_norm(jax.lax.stop_gradient(y))
     step = solver.step(problem.field, clock, h, y, state, norm)
     coefficients = None
     if wants_interpolant:
         coefficients = solver.interpolant(problem.field, clock, h, y, step)
-    memory = solver.memory(step.state)
+    memory = problem.memory(step.state)
     return Replayed(step.y, next_shift, coefficients, shift, h, memory, step.evals)
 
 

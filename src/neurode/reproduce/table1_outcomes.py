@@ -123,6 +123,8 @@ def _identity(outcome: dict[str, Any]) -> tuple[Any, ...]:
 def collect(config: Any, folder: Path) -> Findings:
     """Put together what is known: means and standard deviations over the seeds.
 
+    Times are those of the first seed: others may have run elsewhere, and beside something else.
+
     Args:
         config: of the experiment.
         folder: of the run.
@@ -132,7 +134,8 @@ def collect(config: Any, folder: Path) -> Findings:
     values = {}
     for row, outcomes in found.items():
         for metric in outcomes[0]["metrics"]:
-            numbers = [o["metrics"][metric] for o in outcomes if metric in o["metrics"]]
+            counted = outcomes[:1] if metric in _TIMES else outcomes
+            numbers = [o["metrics"][metric] for o in counted if metric in o["metrics"]]
             n = len(numbers)
             sd = float(np.std(numbers, ddof=1)) if n > 1 else None
             mean = float(np.mean(numbers))

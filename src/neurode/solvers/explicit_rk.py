@@ -63,6 +63,11 @@ class ExplicitRungeKutta(Solver):
         shared = 1 if tableau.fsal else 0
         return Evaluations(shared, len(tableau.b) - shared, len(tableau.dense_a))
 
+    @property
+    def is_fsal(self) -> bool:
+        """First same as last."""
+        return self.tableau.fsal
+
     def start(self, field: VectorField, t: Scalar, y: State) -> Any:
         """FSAL methods carry f(t, y)."""
         return field(t, y) if self.tableau.fsal else None

@@ -74,6 +74,9 @@ class Solver(abc.ABC):
     """Whether a step solves equations, with Jacobians of the field."""
     is_one_step: ClassVar[bool] = True
     """Whether `start` finds the state of any step again; else `memory` must be kept."""
+    is_fsal: bool = False
+    """Whether the state carried is f(t, y), which a step's last stage and the next one's first
+    share."""
     is_reversible: bool = False
     """Whether `reverse` undoes a step exactly, up to rounding."""
     reverse_evaluations: ClassVar[int] = 0
