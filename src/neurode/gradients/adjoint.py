@@ -1,16 +1,88 @@
 """What the continuous adjoints have in common."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from ..core.norms import Tolerance
-from ..core.trees import tree_map
-from ..core.types import State, VectorField
+from ..core.trees import scale, tree_map
+from ..core.types import Norm, Scalar, State, Times, VectorField
+from ..loops.problem import Problem
 from ..solvers.solver import Solver
 from ..stepping.controller import StepController
+from ..stepping.grids import EqualSteps
 from .gradient import Settings
+
+
+class Adjoint(NamedTuple):
+    """The state of a solve backwards in time."""
+
+    y: State
+    a: State
+    parameters: Any
+    """The quadrature: the integral of a^T df/dp from t to t1."""
+
+
+class Interval(NamedTuple):
+    """What is solved back from one save time to the one before."""
+
+    y0: Adjoint
+    ts: Times
+    parameters: Any
+    """The arrays of f whose gradient is the quadrature; None elsewhere."""
+    rest: Any
+    """What else f is made of."""
+    tolerance: Tolerance
+    controller: StepController
+    first_step: Any
+
+
+def adjoint_problem(
+    settings: Settings, solver: Solver, norm: Norm | None, interval: Interval
+) -> Problem:
+    """y' = f, a' = -a^T df/dy, and the quadrature of the parameters' gradient.
+
+    Args:
+        settings: of the forward solve.
+        solver: of this one.
+        norm: of its error in y and a.
+        interval: what is solved.
+    """
+
+    def field(t: Any, state: Adjoint) -> Adjoint:
+        def f(y, parameters):
+            return eqx.combine(parameters, interval.rest)(t, y)
+
+        dy, f_vjp = jax.vjp(f, state.y, interval.parameters)
+        a_bar, parameters_bar = f_vjp(state.a)
+        return Adjoint(dy, scale(-1, a_bar), tree_map(jnp.negative, parameters_bar))
+
+    return Problem(
+        field=field,
+        y0=interval.y0,
+        ts=interval.ts,
+        tolerance=interval.tolerance,
+        solver=solver,
+        controller=interval.controller,
+        max_steps=settings.max_steps,
+        norm=norm,
+        first_step=interval.first_step if interval.controller.adaptive else None,
+        skip_empty=True,
+        controlled=lambda state: (state.y, state.a),
+    )
+
+
+def interval_controller(
+    controller: StepController, t: Scalar, t_before: Scalar, ends: tuple[Scalar, Scalar]
+) -> StepController:
+    """The forward solve's controller; of equal steps between its ends, as many as fit."""
+    if controller.count is None:
+        return controller
+    span = jnp.abs(ends[1] - ends[0])
+    share = controller.count * jnp.abs(t - t_before) / jnp.where(span == 0, 1, span)
+    return EqualSteps(steps=jnp.maximum(1, jnp.round(share)).astype(jnp.int32))
 
 
 def check_options(name: str, solver: Any, rtol: Any, atol: Any) -> None:
@@ -44,6 +116,14 @@ def check_solver(
 def own_or_forward(own: Any, forward: Any, y0: State, dtype: Any) -> Any:
     """A tolerance per leaf of the adjoint: its own number, or the forward solve's."""
     return forward if own is None else tree_map(lambda _: jnp.asarray(own, dtype), y0)
+
+
+def adjoint_tolerance(
+    tolerances: tuple[Any, Any], forward: Tolerance, y0: State, dtype: Any
+) -> Any:
+    """The tolerance of (y, a)."""
+    own = own_tolerance(*tolerances, forward, y0, dtype)
+    return Tolerance((own.rtol, own.rtol), (own.atol, own.atol))
 
 
 def own_tolerance(rtol: Any, atol: Any, forward: Tolerance, y0: State, dtype: Any) -> Tolerance:

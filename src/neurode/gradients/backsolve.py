@@ -15,17 +15,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..core.lanes import freeze, sum_like, while_any
-from ..core.norms import Tolerance
+from ..core.lane_calls import Lanes, lane_call
+from ..core.lanes import freeze, sum_like, varying_axes, while_any
 from ..core.status import Status
-from ..core.trees import add, row, scale, tree_map, zero_cotangent
+from ..core.trees import add, is_differentiable, row, tree_map, zero_cotangent
 from ..core.types import Norm, State
 from ..loops.driver import integrate
-from ..loops.problem import Problem, Trajectory
+from ..loops.problem import Trajectory
+from ..solvers.explicit_rk import ExplicitRungeKutta
 from ..solvers.solver import Solver
 from ..stepping.controller import StepController
-from ..stepping.grids import EqualSteps
-from .adjoint import check_options, check_solver, own_tolerance, time_cotangent
+from .adjoint import (
+    Adjoint,
+    Interval,
+    adjoint_problem,
+    adjoint_tolerance,
+    check_options,
+    check_solver,
+    interval_controller,
+    time_cotangent,
+)
 from .gradient import (
     GradientStrategy,
     Inputs,
@@ -40,6 +49,7 @@ from .gradient import (
     values,
     wants_times,
 )
+from .lane_backsolve import pull_each_lane, solve_lanes_back
 
 
 class Backsolve(GradientStrategy):
@@ -76,21 +86,12 @@ class Backsolve(GradientStrategy):
         """Solve, differentiably in reverse mode."""
         # Every observation's state is needed to start from: save what is asked for afterwards.
         save, inputs = inputs.save, inputs._replace(save=None)
-        trajectory: Trajectory = _solve(
-            settings, self.solver, self.norm, (self.rtol, self.atol), inputs
-        )
+        tolerances = tree_map(partial(jnp.asarray, dtype=inputs.ts.dtype), (self.rtol, self.atol))
+        options = settings, self.solver, self.norm
+        trajectory: Trajectory = _call(_run, options, tolerances, inputs)
         if save is None:
             return trajectory
         return trajectory._replace(rows=jax.vmap(save)(inputs.ts, trajectory.rows))
-
-
-class Adjoint(NamedTuple):
-    """The state of the backward solve."""
-
-    y: State
-    a: State
-    parameters: Any
-    """The quadrature: the integral of a^T df/dp from t to t1."""
 
 
 class Walk(NamedTuple):
@@ -103,6 +104,22 @@ class Walk(NamedTuple):
     h: jax.Array
     evals: jax.Array
     has_failed: jax.Array
+
+
+def _call(function: Any, options: tuple, *operands: Any) -> Any:
+    """function(lanes, *options, *operands), which is told of lanes where it suits."""
+    settings, own, *_ = options
+    solvers = (settings.solver, settings.solver if own is None else own)
+    if varying_axes(operands) or not all(isinstance(s, ExplicitRungeKutta) for s in solvers):
+        return function(None, *options, *operands)
+    return lane_call(function, options, *operands, copies=function is not _run)
+
+
+def _run(lanes: Lanes | None, settings, solver, norm, tolerances: tuple, inputs: Inputs) -> Any:
+    """The solve of one system, or of many lanes."""
+    if lanes is None:
+        return _solve(settings, solver, norm, tolerances, inputs)
+    return solve_lanes_back((settings, solver, norm), lanes, tolerances, inputs), True
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
@@ -121,11 +138,19 @@ def _forward(settings, solver, norm, tolerances, asked: Any) -> tuple:
 
 def _backward(settings, solver, norm, residuals, cotangent: Trajectory) -> tuple:
     tolerances, inputs, found, with_times = residuals
-    cotangent = instantiate(cotangent)
-    backward = _Backward(
-        settings, solver, norm, tolerances, inputs, found, cotangent, with_times is not None
-    )
-    return zero_cotangent(tolerances), backward.run()
+    cotangent = eqx.filter(instantiate(cotangent), is_differentiable)
+    options = settings, solver, norm, with_times is not None
+    pulled = _call(_pull, options, tolerances, inputs, found, cotangent)
+    return zero_cotangent(tolerances), eqx.combine(pulled, zero_cotangent(inputs))
+
+
+def _pull(lanes: Lanes | None, settings, solver, norm, with_times: bool, *operands: Any) -> Any:
+    """The cotangents of the inputs that have one; of each lane for itself, where it has lanes."""
+    if lanes is not None:
+        options = settings, solver, norm
+        return pull_each_lane(_pull, options, with_times, lanes, *operands), True
+    backward = _Backward(settings, solver, norm, *operands, with_times)
+    return eqx.filter(backward.run(), is_differentiable)
 
 
 _solve.defvjp(_forward, _backward, symbolic_zeros=True)
@@ -140,24 +165,9 @@ class _Backward:
         self.inputs, self.found = inputs, found
         self.ts, self.wants_times = inputs.ts, wants_times
         self.parameters, self.rest = split(inputs.field)
-        self.tolerance = self.adjoint_tolerance(*tolerances)
+        self.tolerance = adjoint_tolerance(tolerances, inputs.tolerance, inputs.y0, self.ts.dtype)
         self.rows_bar, last, self.is_lost = arriving_cotangent(settings, found, cotangent.rows)
         self.last_bar = add(last, cotangent.y)
-
-    def adjoint_tolerance(self, rtol: Any, atol: Any) -> Tolerance:
-        forward, y0 = self.inputs.tolerance, self.inputs.y0
-        own = own_tolerance(rtol, atol, forward, y0, self.ts.dtype)
-        return Tolerance((own.rtol, own.rtol), (own.atol, own.atol))
-
-    def field(self, t: Any, state: Adjoint) -> Adjoint:
-        """y' = f, a' = -a^T df/dy, and the integrand of the parameters' gradient."""
-
-        def f(y, parameters):
-            return eqx.combine(parameters, self.rest)(t, y)
-
-        dy, f_vjp = jax.vjp(f, state.y, self.parameters)
-        a_bar, parameters_bar = f_vjp(state.a)
-        return Adjoint(dy, scale(-1, a_bar), tree_map(jnp.negative, parameters_bar))
 
     def time_cotangent(self, t: Any, y: State, a: State) -> jax.Array:
         """a^T f(t, y): how the loss changes when the state arrives later; 0 if nobody asks."""
@@ -204,21 +214,17 @@ class _Backward:
         # For the last row `a` holds the whole cotangent: rows_bar is zero there.
         is_end = index == len(self.ts) - 1
         y_bar = tree_map(lambda whole, part: jnp.where(is_end, whole, part), arriving, y_bar)
-        controller = self.controller(jnp.abs(t - t_before))
-        problem = Problem(
-            field=self.field,
+        ends = self.ts[0], self.ts[-1]
+        interval = Interval(
             y0=Adjoint(y, arriving, walk.parameters),
             ts=jnp.stack([t, jnp.where(is_alive, t_before, t)]),
+            parameters=self.parameters,
+            rest=self.rest,
             tolerance=self.tolerance,
-            solver=self.solver,
-            controller=controller,
-            max_steps=self.settings.max_steps,
-            norm=self.norm,
-            first_step=walk.h if controller.adaptive else None,
-            skip_empty=True,
-            controlled=lambda state: (state.y, state.a),
+            controller=interval_controller(self.inputs.controller, t, t_before, ends),
+            first_step=walk.h,
         )
-        solved = integrate(problem)
+        solved = integrate(adjoint_problem(self.settings, self.solver, self.norm, interval))
         new = Walk(
             index=index - 1,
             a=solved.y.a,
@@ -229,12 +235,3 @@ class _Backward:
             has_failed=walk.has_failed | (solved.status != Status.SUCCESS),
         )
         return freeze(is_alive, new, walk)
-
-    def controller(self, length: jax.Array) -> Any:
-        """The forward solve's controller; of equal steps, as many as fit the interval."""
-        controller = self.inputs.controller
-        if controller.count is None:
-            return controller
-        span = jnp.abs(self.ts[-1] - self.ts[0])
-        share = controller.count * length / jnp.where(span == 0, 1, span)
-        return EqualSteps(steps=jnp.maximum(1, jnp.round(share)).astype(jnp.int32))

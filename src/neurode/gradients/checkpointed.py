@@ -20,7 +20,7 @@ from ..core.one_way import forward_only
 from ..core.trees import is_differentiable, tree_map, zero_cotangent
 from ..loops.bounded import counted_loop
 from ..loops.driver import integrate
-from ..loops.lanes import lanes_last
+from ..loops.lane_arrays import lanes_last
 from ..loops.problem import Recording, Trajectory
 from ..loops.tape import tape_slots
 from .direct import solve_jvp

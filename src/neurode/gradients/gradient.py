@@ -15,7 +15,8 @@ from ..core.norms import Tolerance
 from ..core.status import Status
 from ..core.trees import is_differentiable, per_row, tree_map
 from ..core.types import Rows, State, Times
-from ..loops.lanes import LaneEngine, LaneState, lanes_last
+from ..loops.lane_arrays import lanes_last
+from ..loops.lanes import LaneEngine, LaneState
 from ..loops.problem import Problem, Recording, Trajectory
 from ..solvers.solver import Solver
 from ..stepping.controller import StepController

@@ -18,19 +18,10 @@ from ..core.lane_calls import Lanes
 from ..core.lanes import while_any
 from ..core.lanes_last import compute_once, over_lanes, runtime_one
 from ..core.status import Status
-from ..core.trees import add, is_differentiable, per_row, tree_map, zero_cotangent
+from ..core.trees import add, per_row, tree_map, zero_cotangent
+from ..loops.lane_arrays import lanes_first, lanes_last, put, save_times, take, window
 from ..loops.lane_log import LaneEntry, LaneLog, Recorded, walk_chunks_back
-from ..loops.lanes import (
-    LaneState,
-    lanes_first,
-    lanes_last,
-    put,
-    save_times,
-    settled,
-    take,
-    widths,
-    window,
-)
+from ..loops.lanes import LaneState, settled, widths
 from ..loops.problem import FREE, Entry, Problem, Trajectory
 from ..loops.replay import Ends, Replayed, replay_row, replay_step
 from .gradient import (
@@ -43,6 +34,7 @@ from .gradient import (
     make_problem,
     split,
 )
+from .lane_sums import spoil_lanes, sum_shared
 
 
 class _Walk(NamedTuple):
@@ -334,36 +326,14 @@ class LaneReplay:
         }
         if self.inputs.probe is not None:
             replace["probe"] = self.evals().astype(self.inputs.probe.dtype)
-        result = self.sum_shared(result._replace(**replace))
-        return self.spoil(result)
+        batched = self.lanes.batched
+        result = sum_shared(result._replace(**replace), self.inputs, batched)
+        return spoil_lanes(result, batched, self.is_lost)
 
     def evals(self) -> jax.Array:
         """Evaluations of f in the backward pass, per lane."""
         per_step = evals_per_replayed_step(self.settings, self.n)
         return jnp.where(self.is_idle, 0, self.found.num_accepted * per_step)
-
-    def sum_shared(self, result: Inputs) -> Inputs:
-        """Add up, over lanes, what stands per lane although the input is shared."""
-        leaves, treedef = jax.tree_util.tree_flatten(result)
-        primals = jax.tree_util.tree_leaves(self.inputs)
-        summed = [
-            jnp.sum(x, axis=0) if not batched and jnp.ndim(x) > jnp.ndim(primal) else x
-            for x, batched, primal in zip(leaves, self.lanes.batched, primals, strict=True)
-        ]
-        return treedef.unflatten(summed)
-
-    def spoil(self, result: Inputs) -> Inputs:
-        """NaN for lanes of which something depends on a lost row, and for what they share."""
-        leaves, treedef = jax.tree_util.tree_flatten(result)
-
-        def leaf(x, batched):
-            if not is_differentiable(x):
-                return x
-            lost = per_row(self.is_lost, x) if batched else jnp.any(self.is_lost)
-            return jnp.where(lost, jnp.nan, x)
-
-        pairs = zip(leaves, self.lanes.batched, strict=True)
-        return treedef.unflatten([leaf(x, batched) for x, batched in pairs])
 
 
 def _first(inputs: Inputs) -> tuple[Any, jax.Array]:

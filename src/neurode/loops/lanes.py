@@ -9,7 +9,7 @@ costs its own steps and not everybody's.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import equinox as eqx
 import jax
@@ -24,6 +24,15 @@ from ..core.trees import tree_map
 from ..core.types import Rows
 from ..solvers.interpolants import evaluate
 from .joint import Carry, Loop, Taken
+from .lane_arrays import (
+    first_where,
+    lanes_first,
+    put,
+    put_windows,
+    save_times,
+    take,
+    window,
+)
 from .lane_log import LaneLog, Recorded, blank_log, capacity, record
 from .problem import Problem, Recording, Trajectory
 
@@ -41,45 +50,6 @@ def widths(size: int, shrink: int = 4) -> list[int]:
     while found[-1] >= shrink * _NARROWEST:
         found.append(-(-found[-1] // shrink))
     return found
-
-
-def lanes_last(tree: Any) -> Any:
-    """Arrays with their leading axis, the lanes, moved to the end."""
-    return tree_map(lambda x: jnp.moveaxis(x, 0, -1), tree)
-
-
-def lanes_first(tree: Any) -> Any:
-    """Arrays with their last axis, the lanes, moved to the front."""
-    return tree_map(lambda x: jnp.moveaxis(x, -1, 0), tree)
-
-
-def take(tree: Any, ids: jax.Array) -> Any:
-    """Some of the lanes."""
-    return tree_map(lambda x: jnp.take(x, ids, axis=-1, mode="clip"), tree)
-
-
-def put(tree: Any, ids: jax.Array, part: Any) -> Any:
-    """The tree with some lanes replaced."""
-    return tree_map(lambda x, v: x.at[..., ids].set(v), tree, part)
-
-
-def first_where(chosen: jax.Array) -> jax.Array:
-    """All lanes' numbers, those of the chosen first. A sort would take three times as long."""
-    number, before = jnp.arange(len(chosen)), jnp.cumsum(chosen) - chosen
-    to = jnp.where(chosen, before, jnp.sum(chosen) + number - before)
-    return number.at[to].set(number, unique_indices=True, mode="promise_in_bounds")
-
-
-def window(n: int) -> jax.Array:
-    """Numbers of the rows that are looked at together, [rows, 1], when there are n."""
-    return jnp.arange(min(4, n))[:, None]
-
-
-def save_times(ts: jax.Array, numbers: jax.Array) -> jax.Array:
-    """The save times with these numbers [rows, lanes], of times [rows] or [rows, lanes]."""
-    if ts.ndim == 1:
-        return jnp.take(ts, numbers, mode="clip")
-    return jnp.take_along_axis(ts, numbers, axis=0, mode="clip")
 
 
 def settled(problem: Problem, one: jax.Array, arguments: bool = False) -> Problem:
@@ -105,6 +75,18 @@ class LaneState(NamedTuple):
     rows: Any
     """Leaves [number of lanes * (rows and a window beyond), entries]."""
     log: LaneLog | None
+    total: Any = None
+    """Of the quadrature, for all lanes together."""
+
+
+class Quadrature(Protocol):
+    """An integral along the lanes' solutions, of which only the sum over lanes is wanted."""
+
+    def nodes(self, carry: Carry, taken: Taken) -> Any:
+        """One lane: what of an attempted step the integral needs."""
+
+    def add(self, own: Any, nodes: Any, total: Any) -> Any:
+        """All lanes: the sum with this attempt's share, of what differs and their nodes."""
 
 
 class LaneEngine:
@@ -117,6 +99,7 @@ class LaneEngine:
         size: how many lanes.
         wants_rows: whether the states at the save times are wanted, or only when they are passed.
         shrink: see `widths`.
+        quadrature: to add up on the way; only where no rows are wanted.
     """
 
     def __init__(
@@ -127,6 +110,7 @@ class LaneEngine:
         size: int,
         wants_rows: bool = True,
         shrink: int = 4,
+        quadrature: Quadrature | None = None,
     ):
         self.build, self.own, self.shared, self.size = build, own, shared, size
         self.widths = widths(size, shrink)
@@ -137,6 +121,7 @@ class LaneEngine:
         """One lane's problem, of which only the static parts and shapes may be used."""
         self.one = runtime_one(eqx.combine(own, shared).y0)
         self.n, self.wants_rows = self.problem.ts.shape[0], wants_rows
+        self.quadrature = quadrature
         self.window = window(self.n)
         self.stride = self.n + self.window.size
 
@@ -225,7 +210,9 @@ class LaneEngine:
             loop = self.loop(own)
             new, taken = loop.advance(carry, alive, verdict)
             solver, field = loop.problem.solver, loop.problem.field
-            if self.n == 2 or not self.wants_rows:
+            if self.quadrature is not None:
+                taken = taken._replace(step=self.quadrature.nodes(carry, taken))
+            elif self.n == 2 or not self.wants_rows:
                 taken = taken._replace(step=None)
             elif not dense_evals:
                 interpolant = solver.interpolant(field, carry.clock, taken.h, carry.y, taken.step)
@@ -236,7 +223,10 @@ class LaneEngine:
         if log is not None:
             log = log.write(ids if level else None, old, taken)
         if self.n == 2:
-            return LaneState(new, None, log)
+            total = state.total
+            if self.quadrature is not None:
+                total = self.quadrature.add(own, taken.step, total)
+            return LaneState(new, None, log, total)
         if not self.wants_rows:
             return LaneState(self.pass_rows(own, new, taken), None, log)
 
@@ -325,6 +315,10 @@ class LaneEngine:
 
     # -- after -------------------------------------------------------------------------------------
 
+    def count_evals(self, carry: Carry) -> jax.Array:
+        """Evaluations of f, per lane."""
+        return over_lanes(lambda own, carry: self.loop(own).count_evals(carry))(self.own, carry)
+
     def finish(self, state: LaneState) -> Trajectory:
         """What the loop hands back, with lanes first."""
         carry = state.carry
@@ -371,12 +365,3 @@ class LaneEngine:
             return jnp.where(is_first, a[:, None], jnp.where(is_left, b[:, None], x))
 
         return tree_map(leaf, first, last, inner)
-
-
-def put_windows(rows: jax.Array, at: jax.Array, values: jax.Array) -> jax.Array:
-    """Flat rows with values [window, ..., lanes], where `at` is the first row of each lane's."""
-    values = values.reshape(len(values), -1, values.shape[-1])
-    numbers = lax.ScatterDimensionNumbers((0, 1), (), (0,))
-    return lax.scatter(
-        rows, at[:, None], values, numbers, unique_indices=True, mode="promise_in_bounds"
-    )

@@ -95,6 +95,18 @@ class ExplicitRungeKutta(Solver):
         )
         return Step(y1, errors, stages[-1] if tableau.fsal else None, tuple(stages))
 
+    def nodes(
+        self, clock: Clock, h: Scalar, y: State, stages: tuple[State, ...]
+    ) -> list[tuple[float, Scalar, State]]:
+        """Weight, time and state of the stages by which a step is a quadrature."""
+        tableau = self.tableau
+        found = []
+        for i, (weight, node, row) in enumerate(zip(tableau.b, tableau.c, tableau.a, strict=True)):
+            if weight != 0:
+                state = displace(y, h, combine(row, stages[:i])) if row else y
+                found.append((weight, clock.hi + (clock.lo + node * h), state))
+        return found
+
     def error_norm(self, errors: tuple[State, ...], norm: Callable[[State], Scalar]) -> Scalar:
         """The norm of the estimate; with two estimates, their blend as in DOP853."""
         if len(errors) == 1:

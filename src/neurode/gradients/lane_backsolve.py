@@ -1,0 +1,339 @@
+"""`Backsolve` for many independent systems: the lanes go back from save time to save time together.
+
+What one system does in `backsolve.py`, with one difference. The gradient of what all lanes share is
+no part of any lane's state (it would be an array for each): when a step is accepted, its weights
+are known, and the cotangents of all lanes at all stages are pulled back to the shared arrays at
+once, one matrix product for each matrix. The gradient of what differs between lanes is a quadrature
+in each lane's own state, as in one system.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..core.lane_calls import Lanes
+from ..core.lanes_last import over_lanes
+from ..core.norms import Tolerance
+from ..core.status import Status
+from ..core.trees import add, is_differentiable, scale, select, tree_map, zero_cotangent
+from ..core.types import Norm, Scalar, State
+from ..loops.joint import Carry, Taken
+from ..loops.lane_arrays import lanes_first, lanes_last, save_times, take
+from ..loops.lanes import LaneEngine, LaneState
+from ..loops.problem import Problem, Trajectory
+from ..solvers.solver import Solver
+from ..stepping.controller import StepController
+from .adjoint import (
+    Adjoint,
+    Interval,
+    adjoint_problem,
+    adjoint_tolerance,
+    interval_controller,
+    time_cotangent,
+)
+from .gradient import (
+    Inputs,
+    Settings,
+    any_nonzero,
+    arriving_cotangent,
+    instantiate,
+    make_engine,
+    mark_failure,
+    split,
+    values,
+    wants_times,
+)
+from .lane_sums import spoil_lanes, sum_shared
+
+Options = tuple[Settings, Solver | None, Norm | None]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def solve_lanes_back(options: Options, lanes: Lanes, tolerances: tuple, inputs: Inputs) -> Any:
+    """Solve for many lanes, which `Backsolve` differentiates; everything has lanes first."""
+    return _forward(options, lanes, tolerances, inputs)[0]
+
+
+def _forward(options: Options, lanes: Lanes, tolerances: tuple, inputs: Inputs) -> tuple:
+    settings = options[0]
+    (_, own), (_, shared) = lanes.split((tolerances, inputs))
+    engine = make_engine(settings, lanes_last(own), shared, lanes.size)
+    state = LaneState(engine.start(), engine.blank_rows(), None)
+    trajectory = engine.finish(engine.run(state))
+    marked = jax.vmap(lambda trajectory: mark_failure(settings, trajectory))(trajectory)
+    return marked, (tolerances, inputs, trajectory)
+
+
+def _forward_asked(options: Options, lanes: Lanes, tolerances: Any, asked: Any) -> tuple:
+    """As `_forward`, of inputs that know whether they are differentiated."""
+    marked, kept = _forward(options, lanes, values(tolerances), values(asked))
+    return marked, (*kept, wants_times(asked))
+
+
+def _backward(options: Options, lanes: Lanes, residuals: tuple, cotangent: Trajectory) -> tuple:
+    tolerances, inputs, found, with_times = residuals
+    cotangent, with_times = instantiate(cotangent), with_times is not None
+    backward = LaneBacksolve(options, lanes, tolerances, inputs, found, cotangent, with_times)
+    return zero_cotangent(tolerances), backward.run()
+
+
+solve_lanes_back.defvjp(_forward_asked, _backward, symbolic_zeros=True)
+
+
+def pull_each_lane(
+    pull: Any, options: Options, with_times: bool, lanes: Lanes, *operands: Any
+) -> Inputs:
+    """Cotangents of the inputs for each lane, also of those that all lanes share.
+
+    Args:
+        pull: the way back of one system.
+        options: of the solve.
+        with_times: whether the save times have a cotangent.
+        lanes: of the operands.
+        operands: tolerances, inputs, trajectory and its cotangent.
+    """
+    own, shared = lanes.split(operands)
+    if not jax.tree_util.tree_leaves(own[1]):  # one solve, many cotangents (`jacrev`)
+        one = lambda own: pull(None, *options, with_times, *eqx.combine(own, shared))  # noqa: E731
+        return jax.vmap(one)(own)
+    widened = tree_map(lambda x: jnp.broadcast_to(x, (lanes.size, *x.shape)), shared)
+    tolerances, inputs, found, cotangent = eqx.combine(own, widened)
+    count = len(jax.tree_util.tree_leaves((tolerances, inputs)))
+    everything = Lanes(lanes.size, (True,) * count)
+    back = LaneBacksolve(options, everything, tolerances, inputs, found, cotangent, with_times)
+    return eqx.filter(back.run(), is_differentiable)
+
+
+class _Back(NamedTuple):
+    """What the lanes' solves back from one save time to the one before are made of."""
+
+    y0: Adjoint
+    ts: Any
+    field: Any
+    tolerances: tuple
+    tolerance: Tolerance
+    controller: StepController
+    first_step: Any
+
+
+class _Walk(NamedTuple):
+    """What is carried from save time to save time, lanes last."""
+
+    a: State
+    own: Any
+    """The gradient of what the lanes' fields hold and differs between lanes."""
+    shared: Any
+    """The same of what they share, for all lanes together."""
+    ts: jax.Array
+    """[rows, lanes]"""
+    h: jax.Array
+    evals: jax.Array
+    has_failed: jax.Array
+
+
+class LaneBacksolve:
+    """The way back, bound to what the forward solve kept and to the cotangents.
+
+    Args:
+        options: of the solve.
+        lanes: which of the tolerances and inputs differ between lanes.
+        tolerances: of the adjoint.
+        inputs: of the solve; leaves that differ with a leading axis of lanes.
+        found: what the forward solve found, lanes first.
+        cotangent: of the trajectory, lanes first.
+        wants_times: whether the save times have a cotangent; else it is left at zero.
+    """
+
+    def __init__(
+        self, options: Options, lanes: Lanes, tolerances: tuple, inputs: Inputs,
+        found: Trajectory, cotangent: Trajectory, wants_times: bool,
+    ):  # fmt: skip
+        self.settings, solver, self.norm = options
+        self.solver: Any = self.settings.solver if solver is None else solver
+        self.inputs, self.wants_times = inputs, wants_times
+        self.size, self.n = lanes.size, inputs.ts.shape[-1]
+        self.batched = lanes.batched[-len(jax.tree_util.tree_leaves(inputs)) :]
+        arriving = jax.vmap(lambda found, rows: arriving_cotangent(self.settings, found, rows))
+        rows_bar, last_bar, self.is_lost = arriving(found, cotangent.rows)
+        last_bar = add(last_bar, cotangent.y)
+        self.is_success = found.status == Status.SUCCESS
+        self.is_idle = ~self.is_success & ~jax.vmap(any_nonzero)((rows_bar, last_bar))
+        # A failed solve can only be differentiated at the rows that it reached.
+        last = jnp.where(self.is_success, self.n - 1, found.rows_done - 1)
+        self.last = jnp.where(self.is_idle, 0, last)
+        self.rows_bar, self.last_bar = lanes_last(rows_bar), lanes_last(last_bar)
+        self.first_h = found.next_step
+        own, shared = lanes.split((tolerances, inputs))
+        own = self.safe(lanes_last((*own, found.rows)))
+        (self.own_tolerances, self.own, self.rows), (self.tolerances, self.shared) = own, shared
+        self.own_parameters, self.own_rest = split(self.own.field)
+        self.parameters, self.rest = split(self.shared.field)
+
+    def safe(self, own: Any) -> Any:
+        """What differs between lanes, without the data of lanes on which nothing depends.
+
+        They are computed along with the others and multiplied by zero; NaN would remain.
+        """
+        healthy = jnp.argmin(self.is_idle)
+        order = jnp.where(self.is_idle, healthy, jnp.arange(self.size))
+        return jax.lax.cond(
+            jnp.any(self.is_idle), lambda own: take(own, order), lambda own: own, own
+        )
+
+    # -- one lane ----------------------------------------------------------------------------------
+
+    def build(self, own: _Back, shared: _Back) -> Problem:
+        """One lane's problem, from one save time back to the one before."""
+        back = eqx.combine(own, shared)
+        parameters, rest = split(own.field)
+        interval = Interval(
+            back.y0, back.ts, parameters, eqx.combine(rest, shared.field),
+            adjoint_tolerance(back.tolerances, back.tolerance, back.y0.y, back.ts.dtype),
+            back.controller, back.first_step,
+        )  # fmt: skip
+        return adjoint_problem(self.settings, self.solver, self.norm, interval)
+
+    def nodes(self, carry: Carry, taken: Taken) -> list[tuple[Scalar, State, State]]:
+        """Time, state and weighted adjoint at the stages of an accepted step.
+
+        Of a rejected one the adjoints are zero, and the times and states are those of its
+        beginning, where f is finite.
+        """
+        steps = self.solver.nodes(carry.clock, taken.h, carry.y, taken.step.stages)
+        begin, accept = (carry.clock.hi, carry.y.y), taken.accept
+        found = []
+        for weight, t, state in steps:
+            a = scale(-weight * taken.h, state.a)  # the quadrature is of -a^T df/dp
+            a = select(accept, a, tree_map(jnp.zeros_like, a))
+            found.append((*select(accept, (t, state.y), begin), a))
+        return found
+
+    # -- all lanes ---------------------------------------------------------------------------------
+
+    def add(self, own: _Back, nodes: list, total: Any) -> Any:
+        """A step's share of the gradient of what all lanes share."""
+        # The stages one behind the other, as so many more lanes: one product for each matrix.
+        t, y, a = tree_map(lambda *xs: jnp.concatenate(xs, axis=-1), *nodes)
+        field = tree_map(lambda x: jnp.concatenate([x] * len(nodes), axis=-1), own.field)
+
+        def all_lanes(parameters):
+            def one(field, t, y):
+                return eqx.combine(field, parameters, self.rest)(t, y)
+
+            return over_lanes(one)(field, t, y)
+
+        return add(total, jax.vjp(all_lanes, self.parameters)[1](a)[0])
+
+    def times(self, numbers: jax.Array) -> jax.Array:
+        """Each lane's save time of this number, [lanes]."""
+        return save_times(eqx.combine(self.own, self.shared).ts, numbers[None])[0]
+
+    def time_cotangent(self, t: jax.Array, y: State, a: State) -> jax.Array:
+        """How the loss changes when the states arrive later, [lanes]; 0 if nobody asks."""
+        if not self.wants_times:
+            return jnp.zeros_like(t)
+
+        def one(field, t, y, a):
+            return time_cotangent(eqx.combine(field, self.shared.field), t, y, a)
+
+        return over_lanes(one)(self.own.field, t, y, a)
+
+    # -- the walk ----------------------------------------------------------------------------------
+
+    def run(self) -> Inputs:
+        """Cotangents of the inputs: per lane where they differ, else summed."""
+        start = _Walk(
+            a=tree_map(lambda x: jnp.where(self.is_success, x, 0), self.last_bar),
+            own=tree_map(jnp.zeros_like, self.own_parameters),
+            shared=tree_map(jnp.zeros_like, self.parameters),
+            ts=jnp.zeros((self.n, self.size), self.inputs.ts.dtype),
+            h=self.first_h,
+            evals=jnp.zeros(self.size, jnp.int32),
+            has_failed=self.is_lost,
+        )
+        _, walk = jax.lax.while_loop(
+            lambda state: state[0] > 0,
+            lambda state: (state[0] - 1, self.go_back(*state)),
+            (jnp.max(self.last), start),
+        )
+        return self.finish(walk)
+
+    def go_back(self, index: jax.Array, walk: _Walk) -> _Walk:
+        """From save time number `index` to the one before; lanes that are not yet there wait."""
+        active = index <= self.last
+        at = jnp.minimum(index, self.last)  # those that wait stand at the last row they reached
+        t = self.times(at)
+        t_before = jnp.where(active, self.times(at - 1), t)
+
+        def reached(x):
+            return jnp.take_along_axis(x, at.reshape(*[1] * (x.ndim - 1), -1), axis=0)[0]
+
+        y, y_bar = tree_map(reached, self.rows), tree_map(lambda x: x[index], self.rows_bar)
+        arriving = add(walk.a, y_bar)
+        # For the last row `a` holds the whole cotangent: rows_bar is zero there.
+        is_end = index == self.n - 1
+        y_bar = tree_map(lambda whole, part: jnp.where(is_end, whole, part), arriving, y_bar)
+        own, shared = self.intervals(Adjoint(y, arriving, walk.own), t, t_before, walk.h)
+        has_shared = bool(jax.tree_util.tree_leaves(self.parameters))
+        engine = LaneEngine(
+            self.build, own, shared, self.size, False, quadrature=self if has_shared else None
+        )
+        state = engine.run(LaneState(engine.start(), None, None, walk.shared))
+        carry = state.carry
+
+        def only_active(new, old):
+            return tree_map(lambda x, z: jnp.where(active, x, z), new, old)
+
+        ts_bar = jnp.where(active, self.time_cotangent(t, y, y_bar), 0)
+        return _Walk(
+            a=only_active(carry.y.a, walk.a),
+            own=only_active(carry.y.parameters, walk.own),
+            shared=state.total,
+            ts=walk.ts.at[index].add(ts_bar),
+            h=jnp.where(active & (carry.num_steps > 0), carry.h, walk.h),
+            evals=walk.evals + jnp.where(active, engine.count_evals(carry), 0),
+            has_failed=walk.has_failed | (active & (carry.status != Status.SUCCESS)),
+        )
+
+    def intervals(
+        self, y0: Adjoint, t: jax.Array, t_before: jax.Array, h: jax.Array
+    ) -> tuple[_Back, _Back]:
+        """What differs between the lanes' solves, and what they share."""
+        own, shared = self.own.controller, self.shared.controller
+        if self.inputs.controller.count is not None:
+            first, last = jnp.zeros_like(self.last), jnp.full_like(self.last, self.n - 1)
+            ends = self.times(first), self.times(last)
+
+            def fit(own, *times):
+                return interval_controller(eqx.combine(own, shared), *times)
+
+            own = over_lanes(fit)(own, t, t_before, ends)
+            shared = tree_map(lambda _: None, own)
+        nothing = tree_map(lambda _: None, y0)
+        return _Back(
+            y0, jnp.stack([t, t_before]), self.own.field, self.own_tolerances, self.own.tolerance,
+            own, h,
+        ), _Back(
+            nothing, None, self.shared.field, self.tolerances, self.shared.tolerance, shared, None
+        )  # fmt: skip
+
+    # -- after -------------------------------------------------------------------------------------
+
+    def finish(self, walk: _Walk) -> Inputs:
+        """The cotangents of the inputs, each with lanes first, or summed over them."""
+        first = tree_map(lambda x: x[0], (self.rows, self.rows_bar))
+        t0 = self.times(jnp.zeros_like(self.last))
+        t0_bar = jnp.where(self.is_idle, 0, self.time_cotangent(t0, first[0], walk.a))
+        result = zero_cotangent(self.inputs)
+        replace = {
+            "field": eqx.combine(lanes_first(walk.own), walk.shared, result.field),
+            "y0": lanes_first(add(walk.a, first[1])),
+            "ts": lanes_first(walk.ts.at[0].add(-t0_bar)),
+        }
+        if self.inputs.probe is not None:
+            replace["probe"] = walk.evals.astype(self.inputs.probe.dtype)
+        result = sum_shared(result._replace(**replace), self.inputs, self.batched)
+        return spoil_lanes(result, self.batched, walk.has_failed)

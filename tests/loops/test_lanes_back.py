@@ -1,0 +1,122 @@
+"""`Backsolve` of many lanes: what single solves do, and shared weights have one sum."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import neurode as nd
+from compiling import jit
+from costs.programs import inner
+
+SIZE, DIM, HIDDEN = 70, 2, 11  # two widths
+TIMES = np.array([0.1, 0.45, 0.45, 1.2, 2.0])
+
+
+def field(t, y, rate, weights):
+    turn = jnp.stack([y[1], -rate * jnp.sin(y[0])])
+    return turn + jnp.tanh(y @ weights[0]) @ weights[1] * jnp.cos(t)
+
+
+def lane_loss(y0, rate, weights, ts, probe, **options):
+    options = {"solver": nd.Bosh3(), "rtol": 1e-4, "atol": 1e-6, "max_steps": 400} | options
+    sol = nd.solve(field, y0, ts, (rate, weights), probe=probe, gradient=nd.Backsolve(), **options)
+    return jnp.sum(jnp.sin(sol.ys) * (1 + jnp.arange(len(TIMES)))[:, None])
+
+
+def loss(y0, rate, weights, ts, probe, **options):
+    one = functools.partial(lane_loss, **options)
+    return jnp.sum(jax.vmap(one, (0, 0, None, None, 0))(y0, rate, weights, ts, probe))
+
+
+def inputs():
+    rng = np.random.default_rng(2)
+    y0 = rng.uniform(-2, 2, (SIZE, DIM))
+    rate = np.exp(rng.uniform(0, 5, SIZE))
+    weights = rng.normal(size=(DIM, HIDDEN)), 0.3 * rng.normal(size=(HIDDEN, DIM))
+    return jax.tree.map(jnp.asarray, (y0, rate, weights, TIMES, np.zeros(SIZE)))
+
+
+EVERYTHING = (0, 1, 2, 3, 4)
+
+
+def one_by_one(count=SIZE, **options):
+    y0, rate, weights, ts, probe = inputs()
+    one = jit(jax.grad(functools.partial(lane_loss, **options), EVERYTHING))
+    found = [one(y0[i], rate[i], weights, ts, probe[i]) for i in range(count)]
+    return jax.tree.map(lambda *xs: np.stack(xs), *found)
+
+
+@functools.cache
+def expected():
+    with jax.enable_x64(True):
+        return one_by_one()
+
+
+def check(found, expected):
+    """Gradients of y0, rates, weights, times and probes; the shared ones may be summed already."""
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        b = b if a.shape == b.shape else b.sum(0)
+        assert_allclose(a, b, rtol=1e-9, atol=1e-9 * np.abs(b).max())
+
+
+def test_gradients_and_evaluations_are_those_of_single_solves(x64):
+    check(jit(jax.grad(loss, EVERYTHING))(*inputs()), expected())
+    evals = expected()[4]
+    assert np.sum(evals > evals.min() + 60) > 18  # the narrow arrays had work to do
+
+
+def test_vmap_of_grad(x64):
+    each = jax.vmap(jax.grad(lane_loss, EVERYTHING), (0, 0, None, None, 0))
+    check(jit(each)(*inputs()), expected())
+
+
+def test_equal_steps(x64):
+    options = {"solver": nd.RK4(), "stepsize": nd.ConstantSteps(30)}
+    y0, rate, weights, ts, probe = inputs()
+    run = jit(jax.grad(functools.partial(loss, **options), EVERYTHING))
+    found = run(y0[:3], rate[:3], weights, ts, probe[:3])
+    check(found, one_by_one(3, **options))
+
+
+def shapes(jaxpr):
+    for equation in jaxpr.eqns:
+        yield from (v.aval.shape for v in equation.outvars)
+        for other in inner(equation):
+            yield from shapes(other)
+
+
+def test_the_gradient_of_shared_weights_is_never_an_array_per_lane():
+    y0, rate, weights, ts, probe = inputs()
+    traced = jit(jax.grad(loss, 2)).trace(y0, rate, weights, ts, probe)
+    sizes = {x.size for x in weights}
+    found = {s for s in shapes(traced.jaxpr.jaxpr) if SIZE in s and np.prod(s) // SIZE in sizes}
+    assert not found
+
+
+@pytest.mark.parametrize("all_fail", [False, True])
+def test_lanes_that_fail_add_exactly_nothing(x64, all_fail):
+    """Their right-hand side is NaN, also where they begin."""
+    y0, rate, weights, ts, _ = inputs()
+    is_bad = np.isin(np.arange(SIZE), [0, 5, 69]) | all_fail
+
+    def masked(y0, rate, weights, chosen):
+        def one(y0, rate):
+            sol = nd.solve(
+                field, y0, ts, (rate, weights), gradient=nd.Backsolve(), throw=False,
+                rtol=1e-4, atol=1e-6, max_steps=400,
+            )  # fmt: skip
+            return jnp.sum(jnp.sin(sol.ys)), sol.status
+
+        values, status = jax.vmap(one)(y0, rate)
+        return jnp.sum(jnp.where(chosen, values, 0)), status
+
+    run = jit(jax.grad(masked, (0, 1, 2), has_aux=True))
+    spoilt, status = run(y0, jnp.where(is_bad, jnp.nan, rate), weights, ~is_bad)
+    assert_array_equal(status != nd.Status.SUCCESS, is_bad)
+    clean, _ = run(y0, rate, weights, ~is_bad)
+    check(spoilt, clean)
+    assert_array_equal(np.asarray(spoilt[1])[is_bad], 0)
