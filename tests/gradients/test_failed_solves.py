@@ -150,3 +150,20 @@ def test_without_throw_the_last_good_state_has_its_derivative(x64, strategy):
     found = gradient(jnp.array(BAD))
     assert np.isfinite(found)
     assert found > 0
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_solve_that_took_no_step_adds_nothing(x64, dense):
+    """f is NaN where it begins; so is the derivative of f there, of which nothing must be left."""
+
+    def one(weight, rate):
+        sol = nd.solve(
+            lambda t, y: weight * jnp.sin(rate * y), 1.0, TIMES, dense=dense, throw=False,
+            max_steps=64,
+        )  # fmt: skip
+        return jnp.where(sol.status == nd.Status.SUCCESS, jnp.sum(sol.ys), 0.0)
+
+    assert jit(jax.grad(one))(0.5, jnp.nan) == 0
+    lanes = jit(jax.grad(lambda weight, rate: jnp.sum(jax.vmap(one, (None, 0))(weight, rate))))
+    rates = jnp.array([1.0, jnp.nan, 2.0])
+    assert_allclose(lanes(0.5, rates), lanes(0.5, rates[::2]), rtol=1e-12)

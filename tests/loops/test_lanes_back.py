@@ -120,3 +120,55 @@ def test_lanes_that_fail_add_exactly_nothing(x64, all_fail):
     clean, _ = run(y0, rate, weights, ~is_bad)
     check(spoilt, clean)
     assert_array_equal(np.asarray(spoilt[1])[is_bad], 0)
+
+
+def test_a_row_reached_by_a_lane_that_failed_at_once(x64):
+    """Its first row has a gradient of its own; it has no way back that could spoil the weights."""
+
+    def total(y0, rate, weights):
+        def one(y0, rate):
+            sol = nd.solve(field, y0, ts, (rate, weights), gradient=nd.Backsolve(), max_steps=64)
+            return jnp.nansum(sol.ys)
+
+        return jnp.sum(jax.vmap(one)(y0, rate))
+
+    y0, rate, weights, ts, _ = inputs()
+    run = jit(jax.grad(total, (0, 2)))
+    spoilt = run(y0[:3], rate[:3].at[1].set(jnp.nan), weights)
+    assert_allclose(spoilt[0][1], 1)
+    alone = run(y0[:3:2], rate[:3:2], weights)
+    check((spoilt[0][::2], spoilt[1]), alone)
+
+
+def test_lanes_that_differ_in_the_tolerance_only(x64):
+    y0, rate, weights, ts, _ = inputs()
+
+    def one(rtol, weights):
+        gradient = nd.Backsolve(rtol=rtol)
+        return jnp.sum(nd.solve(field, y0[0], ts, (rate[0], weights), gradient=gradient).ys)
+
+    tolerances = jnp.array([1e-3, 1e-8])
+    each = jit(jax.grad(lambda weights: jnp.sum(jax.vmap(one, (0, None))(tolerances, weights))))
+    single = jit(jax.grad(one, 1))
+    check(each(weights), jax.tree.map(jnp.add, *(single(rtol, weights) for rtol in tolerances)))
+
+
+class Twice:
+    """A norm that cannot be hashed."""
+
+    __hash__ = None
+
+    def __call__(self, error):
+        return 2 * nd.rms_norm(error)
+
+
+def test_any_norm_and_empty_leaves(x64):
+    def one(y):
+        gradient = nd.Backsolve(norm=Twice())
+        sol = nd.solve(lambda t, y: jax.tree.map(jnp.sin, y), y, [0.0, 1.0], gradient=gradient)
+        return jnp.sum(sol.ys["full"])
+
+    y = {"empty": jnp.zeros((3, 0)), "full": jnp.ones((3, 2))}
+    found = jit(jax.grad(lambda y: jnp.sum(jax.vmap(one)(y))))(y)["full"]
+    y1 = 2 * np.arctan(np.e * np.tan(0.5))
+    assert_allclose(found, np.full((3, 2), 1 + np.sin(y1) / np.sin(1)), rtol=1e-2)

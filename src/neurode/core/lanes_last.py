@@ -65,7 +65,7 @@ def compute_once(tree: Any, one: jax.Array) -> Any:
 
 def runtime_one(tree: Any) -> jax.Array:
     """A 1 that the compiler cannot foresee, whatever these arrays of floats hold."""
-    x = jnp.real(jnp.ravel(jax.tree_util.tree_leaves(tree)[0])[0])
+    x = jnp.real(next(jnp.ravel(x)[0] for x in jax.tree_util.tree_leaves(tree) if x.size))
     bits = lax.bitcast_convert_type(x, jnp.dtype(f"int{8 * x.dtype.itemsize}"))
     return ((bits | 1) & 1).astype(x.dtype)
 

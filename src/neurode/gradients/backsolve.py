@@ -8,6 +8,7 @@ that the step size does not depend on the number of parameters (Kidger et al. 20
 exclusion a seminorm).
 """
 
+from collections.abc import Hashable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -41,6 +42,7 @@ from .gradient import (
     Settings,
     any_nonzero,
     arriving_cotangent,
+    find_lanes,
     instantiate,
     make_problem,
     mark_failure,
@@ -49,7 +51,7 @@ from .gradient import (
     values,
     wants_times,
 )
-from .lane_backsolve import pull_each_lane, solve_lanes_back
+from .lane_backsolve import pull_each_lane, solve_lanes_back, with_lanes
 
 
 class Backsolve(GradientStrategy):
@@ -108,9 +110,10 @@ class Walk(NamedTuple):
 
 def _call(function: Any, options: tuple, *operands: Any) -> Any:
     """function(lanes, *options, *operands), which is told of lanes where it suits."""
-    settings, own, *_ = options
-    solvers = (settings.solver, settings.solver if own is None else own)
-    if varying_axes(operands) or not all(isinstance(s, ExplicitRungeKutta) for s in solvers):
+    settings, other, norm, *_ = options
+    solvers = (settings.solver, settings.solver if other is None else other)
+    suits_lanes = all(isinstance(solver, ExplicitRungeKutta) for solver in solvers)
+    if varying_axes(operands) or not (suits_lanes and isinstance(norm, Hashable)):
         return function(None, *options, *operands)
     return lane_call(function, options, *operands, copies=function is not _run)
 
@@ -119,7 +122,16 @@ def _run(lanes: Lanes | None, settings, solver, norm, tolerances: tuple, inputs:
     """The solve of one system, or of many lanes."""
     if lanes is None:
         return _solve(settings, solver, norm, tolerances, inputs)
+    lanes, inputs = with_lanes(lanes, inputs)
     return solve_lanes_back((settings, solver, norm), lanes, tolerances, inputs), True
+
+
+def _find(lanes: Lanes | None, settings, solver, norm, inputs: Inputs) -> Any:
+    """The trajectory from which the way back begins, of one system or of many lanes."""
+    del solver, norm
+    if lanes is None:
+        return integrate(make_problem(settings, inputs))
+    return find_lanes(settings, lanes, inputs), True
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
@@ -131,7 +143,7 @@ def _solve(settings, solver, norm, tolerances, inputs: Inputs) -> Trajectory:
 
 def _forward(settings, solver, norm, tolerances, asked: Any) -> tuple:
     inputs = values(asked)
-    trajectory = integrate(make_problem(settings, inputs))
+    trajectory = _call(_find, (settings, solver, norm), inputs)
     kept = values(tolerances), inputs, trajectory, wants_times(asked)
     return mark_failure(settings, trajectory), kept
 

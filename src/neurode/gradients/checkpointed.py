@@ -33,6 +33,7 @@ from .gradient import (
     make_engine,
     make_problem,
     mark_failure,
+    mark_lanes,
     solve_lanes,
     values,
     wants_times,
@@ -202,8 +203,7 @@ def _forward_lanes(settings: Settings, max_memory: Any, lanes: Lanes, inputs: In
     state, recorded = engine.record(max_memory)
     trajectory = engine.finish(state)
     kept = trajectory._replace(rows=None)
-    marked = jax.vmap(lambda trajectory: mark_failure(settings, trajectory))(trajectory)
-    return marked, (inputs, kept, recorded)
+    return mark_lanes(settings, trajectory), (inputs, kept, recorded)
 
 
 def _forward_asked(settings: Settings, max_memory: Any, lanes: Lanes, asked: Any) -> tuple:

@@ -112,9 +112,18 @@ def make_engine(
 
 def solve_lanes(settings: Settings, lanes: Lanes, inputs: Inputs) -> Trajectory:
     """Solve for many lanes; everything has lanes first. Not differentiable."""
+    return mark_lanes(settings, find_lanes(settings, lanes, inputs))
+
+
+def find_lanes(settings: Settings, lanes: Lanes, inputs: Inputs) -> Trajectory:
+    """As `solve_lanes`, with the last good state in rows that were not reached."""
     own, shared = lanes.split(inputs)
     engine = make_engine(settings, lanes_last(own), shared, lanes.size)
-    trajectory = engine.finish(engine.run(LaneState(engine.start(), engine.blank_rows(), None)))
+    return engine.finish(engine.run(LaneState(engine.start(), engine.blank_rows(), None)))
+
+
+def mark_lanes(settings: Settings, trajectory: Trajectory) -> Trajectory:
+    """`mark_failure` for each lane."""
     return jax.vmap(lambda trajectory: mark_failure(settings, trajectory))(trajectory)
 
 
@@ -126,9 +135,7 @@ def basic_recording(settings: Settings) -> Recording:
 def evals_per_replayed_step(settings: Settings, num_rows: int) -> int:
     """Evaluations of f (each with its transpose) when an accepted step is differentiated."""
     evals = settings.solver.evaluations
-    if not settings.solver.is_one_step:
-        return evals.step + evals.dense
-    if settings.keeps_slopes:
+    if settings.keeps_slopes or not settings.solver.is_one_step:
         return evals.step + evals.dense
     if num_rows > 2 or settings.dense:
         return evals.start + evals.step + evals.dense

@@ -21,7 +21,7 @@ from ..core.status import Status
 from ..core.trees import add, is_differentiable, scale, select, tree_map, zero_cotangent
 from ..core.types import Norm, Scalar, State
 from ..loops.joint import Carry, Taken
-from ..loops.lane_arrays import lanes_first, lanes_last, save_times, take
+from ..loops.lane_arrays import borrow, lanes_first, lanes_last, save_times
 from ..loops.lanes import LaneEngine, LaneState
 from ..loops.problem import Problem, Trajectory
 from ..solvers.solver import Solver
@@ -39,9 +39,10 @@ from .gradient import (
     Settings,
     any_nonzero,
     arriving_cotangent,
+    find_lanes,
     instantiate,
-    make_engine,
-    mark_failure,
+    mark_lanes,
+    solve_lanes,
     split,
     values,
     wants_times,
@@ -54,23 +55,14 @@ Options = tuple[Settings, Solver | None, Norm | None]
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def solve_lanes_back(options: Options, lanes: Lanes, tolerances: tuple, inputs: Inputs) -> Any:
     """Solve for many lanes, which `Backsolve` differentiates; everything has lanes first."""
-    return _forward(options, lanes, tolerances, inputs)[0]
+    return solve_lanes(options[0], of_inputs(lanes, inputs), inputs)
 
 
-def _forward(options: Options, lanes: Lanes, tolerances: tuple, inputs: Inputs) -> tuple:
-    settings = options[0]
-    (_, own), (_, shared) = lanes.split((tolerances, inputs))
-    engine = make_engine(settings, lanes_last(own), shared, lanes.size)
-    state = LaneState(engine.start(), engine.blank_rows(), None)
-    trajectory = engine.finish(engine.run(state))
-    marked = jax.vmap(lambda trajectory: mark_failure(settings, trajectory))(trajectory)
-    return marked, (tolerances, inputs, trajectory)
-
-
-def _forward_asked(options: Options, lanes: Lanes, tolerances: Any, asked: Any) -> tuple:
-    """As `_forward`, of inputs that know whether they are differentiated."""
-    marked, kept = _forward(options, lanes, values(tolerances), values(asked))
-    return marked, (*kept, wants_times(asked))
+def _forward(options: Options, lanes: Lanes, tolerances: Any, asked: Any) -> tuple:
+    """As `solve_lanes_back`, of inputs that know whether they are differentiated."""
+    settings, inputs = options[0], values(asked)
+    found = find_lanes(settings, of_inputs(lanes, inputs), inputs)
+    return mark_lanes(settings, found), (values(tolerances), inputs, found, wants_times(asked))
 
 
 def _backward(options: Options, lanes: Lanes, residuals: tuple, cotangent: Trajectory) -> tuple:
@@ -80,7 +72,24 @@ def _backward(options: Options, lanes: Lanes, residuals: tuple, cotangent: Traje
     return zero_cotangent(tolerances), backward.run()
 
 
-solve_lanes_back.defvjp(_forward_asked, _backward, symbolic_zeros=True)
+solve_lanes_back.defvjp(_forward, _backward, symbolic_zeros=True)
+
+
+def of_inputs(lanes: Lanes, inputs: Inputs) -> Lanes:
+    """The lanes of the inputs, of lanes of (tolerances, inputs)."""
+    return Lanes(lanes.size, lanes.batched[-len(jax.tree_util.tree_leaves(inputs)) :])
+
+
+def with_lanes(lanes: Lanes, inputs: Inputs) -> tuple[Lanes, Inputs]:
+    """The same, with a state for each lane where nothing but tolerances differs between them."""
+    of_tolerances = lanes.batched[: -len(of_inputs(lanes, inputs).batched)]
+    if any(of_inputs(lanes, inputs).batched):
+        return lanes, inputs
+    flags = tree_map(lambda _: False, inputs)
+    flags = flags._replace(y0=tree_map(lambda _: True, inputs.y0))
+    y0 = tree_map(lambda x: jnp.broadcast_to(x, (lanes.size, *x.shape)), inputs.y0)
+    batched = (*of_tolerances, *jax.tree_util.tree_leaves(flags))
+    return Lanes(lanes.size, batched), inputs._replace(y0=y0)
 
 
 def pull_each_lane(
@@ -155,33 +164,23 @@ class LaneBacksolve:
         self.solver: Any = self.settings.solver if solver is None else solver
         self.inputs, self.wants_times = inputs, wants_times
         self.size, self.n = lanes.size, inputs.ts.shape[-1]
-        self.batched = lanes.batched[-len(jax.tree_util.tree_leaves(inputs)) :]
+        self.batched = of_inputs(lanes, inputs).batched
         arriving = jax.vmap(lambda found, rows: arriving_cotangent(self.settings, found, rows))
         rows_bar, last_bar, self.is_lost = arriving(found, cotangent.rows)
         last_bar = add(last_bar, cotangent.y)
         self.is_success = found.status == Status.SUCCESS
-        self.is_idle = ~self.is_success & ~jax.vmap(any_nonzero)((rows_bar, last_bar))
+        is_idle = ~self.is_success & ~jax.vmap(any_nonzero)((rows_bar, last_bar))
         # A failed solve can only be differentiated at the rows that it reached.
         last = jnp.where(self.is_success, self.n - 1, found.rows_done - 1)
-        self.last = jnp.where(self.is_idle, 0, last)
+        self.last = jnp.where(is_idle, 0, last)
         self.rows_bar, self.last_bar = lanes_last(rows_bar), lanes_last(last_bar)
         self.first_h = found.next_step
         own, shared = lanes.split((tolerances, inputs))
-        own = self.safe(lanes_last((*own, found.rows)))
+        # Those that have no way back stand idle, as another lane.
+        own = borrow(lanes_last((*own, found.rows)), self.last == 0)
         (self.own_tolerances, self.own, self.rows), (self.tolerances, self.shared) = own, shared
         self.own_parameters, self.own_rest = split(self.own.field)
         self.parameters, self.rest = split(self.shared.field)
-
-    def safe(self, own: Any) -> Any:
-        """What differs between lanes, without the data of lanes on which nothing depends.
-
-        They are computed along with the others and multiplied by zero; NaN would remain.
-        """
-        healthy = jnp.argmin(self.is_idle)
-        order = jnp.where(self.is_idle, healthy, jnp.arange(self.size))
-        return jax.lax.cond(
-            jnp.any(self.is_idle), lambda own: take(own, order), lambda own: own, own
-        )
 
     # -- one lane ----------------------------------------------------------------------------------
 
@@ -213,7 +212,7 @@ class LaneBacksolve:
 
     # -- all lanes ---------------------------------------------------------------------------------
 
-    def add(self, own: _Back, nodes: list, total: Any) -> Any:
+    def accumulate(self, own: _Back, nodes: list, total: Any) -> Any:
         """A step's share of the gradient of what all lanes share."""
         # The stages one behind the other, as so many more lanes: one product for each matrix.
         t, y, a = tree_map(lambda *xs: jnp.concatenate(xs, axis=-1), *nodes)
@@ -231,7 +230,7 @@ class LaneBacksolve:
         """Each lane's save time of this number, [lanes]."""
         return save_times(eqx.combine(self.own, self.shared).ts, numbers[None])[0]
 
-    def time_cotangent(self, t: jax.Array, y: State, a: State) -> jax.Array:
+    def moved(self, t: jax.Array, y: State, a: State) -> jax.Array:
         """How the loss changes when the states arrive later, [lanes]; 0 if nobody asks."""
         if not self.wants_times:
             return jnp.zeros_like(t)
@@ -287,7 +286,7 @@ class LaneBacksolve:
         def only_active(new, old):
             return tree_map(lambda x, z: jnp.where(active, x, z), new, old)
 
-        ts_bar = jnp.where(active, self.time_cotangent(t, y, y_bar), 0)
+        ts_bar = jnp.where(active, self.moved(t, y, y_bar), 0)
         return _Walk(
             a=only_active(carry.y.a, walk.a),
             own=only_active(carry.y.parameters, walk.own),
@@ -326,7 +325,7 @@ class LaneBacksolve:
         """The cotangents of the inputs, each with lanes first, or summed over them."""
         first = tree_map(lambda x: x[0], (self.rows, self.rows_bar))
         t0 = self.times(jnp.zeros_like(self.last))
-        t0_bar = jnp.where(self.is_idle, 0, self.time_cotangent(t0, first[0], walk.a))
+        t0_bar = jnp.where(self.last == 0, 0, self.moved(t0, first[0], walk.a))
         result = zero_cotangent(self.inputs)
         replace = {
             "field": eqx.combine(lanes_first(walk.own), walk.shared, result.field),

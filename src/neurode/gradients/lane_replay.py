@@ -19,7 +19,7 @@ from ..core.lanes import while_any
 from ..core.lanes_last import compute_once, over_lanes, runtime_one
 from ..core.status import Status
 from ..core.trees import add, per_row, tree_map, zero_cotangent
-from ..loops.lane_arrays import lanes_first, lanes_last, put, save_times, take, window
+from ..loops.lane_arrays import borrow, lanes_first, lanes_last, put, save_times, take, window
 from ..loops.lane_log import LaneEntry, LaneLog, Recorded, walk_chunks_back
 from ..loops.lanes import LaneState, settled, widths
 from ..loops.problem import FREE, Entry, Problem, Trajectory
@@ -135,7 +135,7 @@ class LaneReplay:
 
     def run(self) -> Inputs:
         """Cotangents of the inputs: per lane where they differ, else summed."""
-        own = self.safe_own()
+        own = borrow(self.own, self.is_idle)
         walk, everybody = self.at_the_end(own)
         engine = make_engine(
             self.settings, own, self.shared, self.size, wants_rows=False, shrink=16
@@ -152,18 +152,6 @@ class LaneReplay:
 
         walk, everybody = walk_chunks_back(retake, self.recorded, visit, (walk, everybody))
         return self.finish(own, walk, everybody)
-
-    def safe_own(self) -> Inputs:
-        """What differs between lanes, without the data of lanes on which nothing depends.
-
-        They are computed along with the others and multiplied by zero; NaN would remain.
-        """
-
-        def replace(own):
-            healthy = jnp.argmin(self.is_idle)
-            return take(own, jnp.where(self.is_idle, healthy, jnp.arange(self.size)))
-
-        return jax.lax.cond(jnp.any(self.is_idle), replace, lambda own: own, self.own)
 
     def at_the_end(self, own: Inputs) -> tuple[_Walk, _All]:
         """The cotangents that arrive at the last states."""

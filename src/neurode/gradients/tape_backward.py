@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from ..core.lanes import sum_like, vary_over, varying_axes, while_any
 from ..core.status import Status
-from ..core.trees import add, row, tree_map, zero_cotangent
+from ..core.trees import add, row, select, tree_map, zero_cotangent
 from ..loops.problem import Entry, Problem, Trajectory
 from ..loops.replay import Ends, Replayed, replay_row, replay_step, walk_back
 from .gradient import (
@@ -98,9 +98,10 @@ class TapeBackward:
             (self.rows, self.last_row, self.cotangent.y, self.cotangent.interpolants)
         )
         start = self.at_the_end()
-        done = self.walk(jnp.where(is_idle, 0, found.num_accepted), start)
+        count = jnp.where(is_idle, 0, found.num_accepted)
+        done = self.walk(count, start)
         t0, y0, save = self.pull_end(ts[0], inputs.y0, row(self.rows, 0))
-        done, history = self.at_the_start(done)
+        done, history = self.at_the_start(done, count)
         ts_total = done.ts.at[0].add(done.shift + done.ends.t0 + t0).at[-1].add(done.ends.t1)
         result = zero_cotangent(inputs)
         replace = {
@@ -152,7 +153,7 @@ class TapeBackward:
             return self.cotangent.memory
         return tree_map(lambda x: jnp.zeros_like(x[0]), self.found.tape.states[1])
 
-    def at_the_start(self, done: Cotangents) -> tuple[Cotangents, Any]:
+    def at_the_start(self, done: Cotangents, count: jax.Array) -> tuple[Cotangents, Any]:
         """Pull the cotangent of the first memory back to what the solver made it of.
 
         Also the cotangent of the history, where the solve went on with one.
@@ -169,7 +170,10 @@ class TapeBackward:
             return problem.memory(problem.begin())
 
         _, pull = jax.vjp(first_memory, self.ts[0], self.inputs.y0, self.field, history)
-        t, y, field, history = pull(done.memory)
+        pulled = pull(done.memory)
+        if self.settings.keeps_slopes:  # that of a solve which took no step is NaN, perhaps
+            pulled = select(count > 0, pulled, tree_map(jnp.zeros_like, pulled))
+        t, y, field, history = pulled
         done = done._replace(
             y=add(done.y, y), field=add(done.field, field), ts=done.ts.at[0].add(t)
         )

@@ -29,6 +29,15 @@ def put(tree: Any, ids: jax.Array, part: Any) -> Any:
     return tree_map(lambda x, v: x.at[..., ids].set(v), tree, part)
 
 
+def borrow(own: Any, is_idle: jax.Array) -> Any:
+    """What differs between lanes, where the idle ones have another lane's.
+
+    They are computed along with the others and multiplied by zero; NaN would remain.
+    """
+    order = jnp.where(is_idle, jnp.argmin(is_idle), jnp.arange(len(is_idle)))
+    return lax.cond(jnp.any(is_idle), lambda own: take(own, order), lambda own: own, own)
+
+
 def first_where(chosen: jax.Array) -> jax.Array:
     """All lanes' numbers, those of the chosen first. A sort would take three times as long."""
     number, before = jnp.arange(len(chosen)), jnp.cumsum(chosen) - chosen

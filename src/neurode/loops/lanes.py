@@ -85,7 +85,7 @@ class Quadrature(Protocol):
     def nodes(self, carry: Carry, taken: Taken) -> Any:
         """One lane: what of an attempted step the integral needs."""
 
-    def add(self, own: Any, nodes: Any, total: Any) -> Any:
+    def accumulate(self, own: Any, nodes: Any, total: Any) -> Any:
         """All lanes: the sum with this attempt's share, of what differs and their nodes."""
 
 
@@ -99,7 +99,7 @@ class LaneEngine:
         size: how many lanes.
         wants_rows: whether the states at the save times are wanted, or only when they are passed.
         shrink: see `widths`.
-        quadrature: to add up on the way; only where no rows are wanted.
+        quadrature: to add up on the way; with two save times only.
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class LaneEngine:
         if self.n == 2:
             total = state.total
             if self.quadrature is not None:
-                total = self.quadrature.add(own, taken.step, total)
+                total = self.quadrature.accumulate(own, taken.step, total)
             return LaneState(new, None, log, total)
         if not self.wants_rows:
             return LaneState(self.pass_rows(own, new, taken), None, log)
