@@ -42,6 +42,14 @@ class Lanes:
         shared = [None if b else x for x, b in zip(leaves, self.batched, strict=True)]
         return treedef.unflatten(own), treedef.unflatten(shared)
 
+    def widen(self, args: Any) -> Any:
+        """The same with a leading axis of lanes on every leaf, as if nothing were shared."""
+        leaves, treedef = jax.tree_util.tree_flatten(args)
+        pairs = zip(leaves, self.batched, strict=True)
+        return treedef.unflatten(
+            [x if b else jnp.broadcast_to(x, (self.size, *x.shape)) for x, b in pairs]
+        )
+
 
 @dataclass(frozen=True)
 class _Call:

@@ -34,7 +34,10 @@ class Interval(NamedTuple):
     """The arrays of f whose gradient is the quadrature; None elsewhere."""
     rest: Any
     """What else f is made of."""
+    tolerances: tuple[Any, Any]
+    """The adjoint's own, or None where it has the forward solve's."""
     tolerance: Tolerance
+    """The forward solve's."""
     controller: StepController
     first_step: Any
 
@@ -50,6 +53,8 @@ def adjoint_problem(
         norm: of its error in y and a.
         interval: what is solved.
     """
+    y, dtype = interval.y0.y, interval.ts.dtype
+    own = own_tolerance(*interval.tolerances, interval.tolerance, y, dtype)
 
     def field(t: Any, state: Adjoint) -> Adjoint:
         def f(y, parameters):
@@ -63,7 +68,7 @@ def adjoint_problem(
         field=field,
         y0=interval.y0,
         ts=interval.ts,
-        tolerance=interval.tolerance,
+        tolerance=Tolerance((own.rtol, own.rtol), (own.atol, own.atol)),
         solver=solver,
         controller=interval.controller,
         max_steps=settings.max_steps,
@@ -116,14 +121,6 @@ def check_solver(
 def own_or_forward(own: Any, forward: Any, y0: State, dtype: Any) -> Any:
     """A tolerance per leaf of the adjoint: its own number, or the forward solve's."""
     return forward if own is None else tree_map(lambda _: jnp.asarray(own, dtype), y0)
-
-
-def adjoint_tolerance(
-    tolerances: tuple[Any, Any], forward: Tolerance, y0: State, dtype: Any
-) -> Any:
-    """The tolerance of (y, a)."""
-    own = own_tolerance(*tolerances, forward, y0, dtype)
-    return Tolerance((own.rtol, own.rtol), (own.atol, own.atol))
 
 
 def own_tolerance(rtol: Any, atol: Any, forward: Tolerance, y0: State, dtype: Any) -> Tolerance:

@@ -30,7 +30,6 @@ from .adjoint import (
     Adjoint,
     Interval,
     adjoint_problem,
-    adjoint_tolerance,
     check_options,
     check_solver,
     interval_controller,
@@ -177,7 +176,7 @@ class _Backward:
         self.inputs, self.found = inputs, found
         self.ts, self.wants_times = inputs.ts, wants_times
         self.parameters, self.rest = split(inputs.field)
-        self.tolerance = adjoint_tolerance(tolerances, inputs.tolerance, inputs.y0, self.ts.dtype)
+        self.tolerances = tolerances
         self.rows_bar, last, self.is_lost = arriving_cotangent(settings, found, cotangent.rows)
         self.last_bar = add(last, cotangent.y)
 
@@ -232,7 +231,8 @@ class _Backward:
             ts=jnp.stack([t, jnp.where(is_alive, t_before, t)]),
             parameters=self.parameters,
             rest=self.rest,
-            tolerance=self.tolerance,
+            tolerances=self.tolerances,
+            tolerance=self.inputs.tolerance,
             controller=interval_controller(self.inputs.controller, t, t_before, ends),
             first_step=walk.h,
         )

@@ -86,13 +86,11 @@ def _call(function: Any, settings: Settings, static: Any, *operands: Any) -> Any
 def _run(lanes: Lanes | None, settings: Settings, max_memory: int | None, inputs: Inputs) -> Any:
     """The solve of one system, or of many lanes."""
     if lanes is None:
-        keeps_slopes = max_memory is None and _sees_slopes(settings, inputs)
-        settings = replace(settings, keeps_slopes=keeps_slopes)
         # As many slots with slopes as without: with fewer, more of a small solve is done again.
-        kept = inputs.y0
-        if not keeps_slopes:
-            kept = jax.eval_shape(partial(kept_per_step, settings), inputs)
-        return _solve(settings, tape_slots(kept, settings.max_steps, max_memory), inputs)
+        kept = jax.eval_shape(partial(kept_per_step, settings), inputs)
+        slots = tape_slots(kept, settings.max_steps, max_memory)
+        keeps_slopes = max_memory is None and _sees_slopes(settings, inputs)
+        return _solve(replace(settings, keeps_slopes=keeps_slopes), slots, inputs)
     return _solve_lanes(settings, max_memory, lanes, inputs), True
 
 
@@ -250,8 +248,7 @@ def _pull_each(lanes: Lanes, settings: Settings, options: tuple, *operands: Any)
     if not jax.tree_util.tree_leaves(own[0]):  # one solve, many cotangents (`jacrev`)
         one = lambda own: _pull(None, settings, options, *eqx.combine(own, shared))  # noqa: E731
         return jax.vmap(one)(own)
-    widened = tree_map(lambda x: jnp.broadcast_to(x, (lanes.size, *x.shape)), shared)
-    inputs, _, cotangent = eqx.combine(own, widened)
+    inputs, _, cotangent = lanes.widen(operands)
     everything = Lanes(lanes.size, (True,) * len(jax.tree_util.tree_leaves(inputs)))
     settings = replace(settings, keeps_slopes=False)  # the log of lanes has none
     _, (_, found, recorded) = _forward_lanes(settings, None, everything, inputs)

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 
 from ..core.lane_calls import Lanes
 from ..core.lanes_last import over_lanes
-from ..core.norms import Tolerance
 from ..core.status import Status
 from ..core.trees import add, is_differentiable, scale, select, tree_map, zero_cotangent
 from ..core.types import Norm, Scalar, State
@@ -25,12 +24,10 @@ from ..loops.lane_arrays import borrow, lanes_first, lanes_last, save_times
 from ..loops.lanes import LaneEngine, LaneState
 from ..loops.problem import Problem, Trajectory
 from ..solvers.solver import Solver
-from ..stepping.controller import StepController
 from .adjoint import (
     Adjoint,
     Interval,
     adjoint_problem,
-    adjoint_tolerance,
     interval_controller,
     time_cotangent,
 )
@@ -108,24 +105,11 @@ def pull_each_lane(
     if not jax.tree_util.tree_leaves(own[1]):  # one solve, many cotangents (`jacrev`)
         one = lambda own: pull(None, *options, with_times, *eqx.combine(own, shared))  # noqa: E731
         return jax.vmap(one)(own)
-    widened = tree_map(lambda x: jnp.broadcast_to(x, (lanes.size, *x.shape)), shared)
-    tolerances, inputs, found, cotangent = eqx.combine(own, widened)
+    tolerances, inputs, found, cotangent = lanes.widen(operands)
     count = len(jax.tree_util.tree_leaves((tolerances, inputs)))
     everything = Lanes(lanes.size, (True,) * count)
     back = LaneBacksolve(options, everything, tolerances, inputs, found, cotangent, with_times)
     return eqx.filter(back.run(), is_differentiable)
-
-
-class _Back(NamedTuple):
-    """What the lanes' solves back from one save time to the one before are made of."""
-
-    y0: Adjoint
-    ts: Any
-    field: Any
-    tolerances: tuple
-    tolerance: Tolerance
-    controller: StepController
-    first_step: Any
 
 
 class _Walk(NamedTuple):
@@ -184,16 +168,9 @@ class LaneBacksolve:
 
     # -- one lane ----------------------------------------------------------------------------------
 
-    def build(self, own: _Back, shared: _Back) -> Problem:
+    def build(self, own: Interval, shared: Interval) -> Problem:
         """One lane's problem, from one save time back to the one before."""
-        back = eqx.combine(own, shared)
-        parameters, rest = split(own.field)
-        interval = Interval(
-            back.y0, back.ts, parameters, eqx.combine(rest, shared.field),
-            adjoint_tolerance(back.tolerances, back.tolerance, back.y0.y, back.ts.dtype),
-            back.controller, back.first_step,
-        )  # fmt: skip
-        return adjoint_problem(self.settings, self.solver, self.norm, interval)
+        return adjoint_problem(self.settings, self.solver, self.norm, eqx.combine(own, shared))
 
     def nodes(self, carry: Carry, taken: Taken) -> list[tuple[Scalar, State, State]]:
         """Time, state and weighted adjoint at the stages of an accepted step.
@@ -212,15 +189,16 @@ class LaneBacksolve:
 
     # -- all lanes ---------------------------------------------------------------------------------
 
-    def accumulate(self, own: _Back, nodes: list, total: Any) -> Any:
+    def accumulate(self, own: Interval, nodes: list, total: Any) -> Any:
         """A step's share of the gradient of what all lanes share."""
         # The stages one behind the other, as so many more lanes: one product for each matrix.
         t, y, a = tree_map(lambda *xs: jnp.concatenate(xs, axis=-1), *nodes)
-        field = tree_map(lambda x: jnp.concatenate([x] * len(nodes), axis=-1), own.field)
+        field = own.parameters, own.rest
+        field = tree_map(lambda x: jnp.concatenate([x] * len(nodes), axis=-1), field)
 
         def all_lanes(parameters):
             def one(field, t, y):
-                return eqx.combine(field, parameters, self.rest)(t, y)
+                return eqx.combine(*field, parameters, self.rest)(t, y)
 
             return over_lanes(one)(field, t, y)
 
@@ -278,7 +256,7 @@ class LaneBacksolve:
         own, shared = self.intervals(Adjoint(y, arriving, walk.own), t, t_before, walk.h)
         has_shared = bool(jax.tree_util.tree_leaves(self.parameters))
         engine = LaneEngine(
-            self.build, own, shared, self.size, False, quadrature=self if has_shared else None
+            self.build, own, shared, self.size, quadrature=self if has_shared else None
         )
         state = engine.run(LaneState(engine.start(), None, None, walk.shared))
         carry = state.carry
@@ -299,7 +277,7 @@ class LaneBacksolve:
 
     def intervals(
         self, y0: Adjoint, t: jax.Array, t_before: jax.Array, h: jax.Array
-    ) -> tuple[_Back, _Back]:
+    ) -> tuple[Interval, Interval]:
         """What differs between the lanes' solves, and what they share."""
         own, shared = self.own.controller, self.shared.controller
         if self.inputs.controller.count is not None:
@@ -311,12 +289,13 @@ class LaneBacksolve:
 
             own = over_lanes(fit)(own, t, t_before, ends)
             shared = tree_map(lambda _: None, own)
-        nothing = tree_map(lambda _: None, y0)
-        return _Back(
-            y0, jnp.stack([t, t_before]), self.own.field, self.own_tolerances, self.own.tolerance,
-            own, h,
-        ), _Back(
-            nothing, None, self.shared.field, self.tolerances, self.shared.tolerance, shared, None
+        ts, (parameters, rest) = jnp.stack([t, t_before]), (self.own_parameters, self.own_rest)
+        y0_shared, none_shared = tree_map(lambda _: None, (y0, parameters))
+        return Interval(
+            y0, ts, parameters, rest, self.own_tolerances, self.own.tolerance, own, h
+        ), Interval(
+            y0_shared, None, none_shared, self.shared.field, self.tolerances,
+            self.shared.tolerance, shared, None,
         )  # fmt: skip
 
     # -- after -------------------------------------------------------------------------------------

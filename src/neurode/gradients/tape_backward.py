@@ -171,7 +171,7 @@ class TapeBackward:
 
         _, pull = jax.vjp(first_memory, self.ts[0], self.inputs.y0, self.field, history)
         pulled = pull(done.memory)
-        if self.settings.keeps_slopes:  # that of a solve which took no step is NaN, perhaps
+        if self.settings.keeps_slopes:  # without a step there is no slope, and f may be NaN
             pulled = select(count > 0, pulled, tree_map(jnp.zeros_like, pulled))
         t, y, field, history = pulled
         done = done._replace(

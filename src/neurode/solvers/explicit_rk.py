@@ -1,6 +1,6 @@
 """Explicit Runge-Kutta methods: a tableau and one algorithm."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +12,14 @@ from ..core.types import Scalar, State, VectorField
 from .solver import Evaluations, Solver, Step
 from .tableau import ButcherTableau
 from .tableaus import dopri8, explicit
+
+
+def stage_point(
+    row: tuple[float, ...], node: float, clock: Clock, h: Scalar, y: State, stages: Sequence[State]
+) -> tuple[Scalar, State]:
+    """Where a stage is evaluated: t + c_i h, and y + h sum_j a_ij k_j."""
+    argument = displace(y, h, combine(row, stages)) if row else y
+    return clock.hi + (clock.lo + node * h), argument
 
 
 def stage_derivatives(
@@ -29,8 +37,7 @@ def stage_derivatives(
     """
     argument = y
     for row, node in zip(rows, nodes, strict=True):
-        argument = displace(y, h, combine(row, stages)) if row else y
-        time = clock.hi + (clock.lo + node * h)
+        time, argument = stage_point(row, node, clock, h, y, stages)
         stages = [*stages, field(time, argument)]
     return stages, argument
 
@@ -100,12 +107,12 @@ class ExplicitRungeKutta(Solver):
     ) -> list[tuple[float, Scalar, State]]:
         """Weight, time and state of the stages by which a step is a quadrature."""
         tableau = self.tableau
-        found = []
-        for i, (weight, node, row) in enumerate(zip(tableau.b, tableau.c, tableau.a, strict=True)):
-            if weight != 0:
-                state = displace(y, h, combine(row, stages[:i])) if row else y
-                found.append((weight, clock.hi + (clock.lo + node * h), state))
-        return found
+        rows = zip(tableau.b, tableau.c, tableau.a, strict=True)
+        return [
+            (weight, *stage_point(row, node, clock, h, y, stages[: len(row)]))
+            for weight, node, row in rows
+            if weight != 0
+        ]
 
     def error_norm(self, errors: tuple[State, ...], norm: Callable[[State], Scalar]) -> Scalar:
         """The norm of the estimate; with two estimates, their blend as in DOP853."""
