@@ -160,7 +160,7 @@ def _pull(lanes: Lanes | None, settings, solver, norm, with_times: bool, *operan
     if lanes is not None:
         options = settings, solver, norm
         return pull_each_lane(_pull, options, with_times, lanes, *operands), True
-    backward = _Backward(settings, solver, norm, *operands, with_times)
+    backward = _Backward(settings, solver, norm, *operands, wants_times=with_times)
     return eqx.filter(backward.run(), is_differentiable)
 
 

@@ -290,11 +290,11 @@ class LaneBacksolve:
             own = over_lanes(fit)(own, t, t_before, ends)
             shared = tree_map(lambda _: None, own)
         ts, (parameters, rest) = jnp.stack([t, t_before]), (self.own_parameters, self.own_rest)
-        y0_shared, none_shared = tree_map(lambda _: None, (y0, parameters))
+        y0_shared, ts_shared, none_shared = tree_map(lambda _: None, (y0, ts, parameters))
         return Interval(
             y0, ts, parameters, rest, self.own_tolerances, self.own.tolerance, own, h
         ), Interval(
-            y0_shared, None, none_shared, self.shared.field, self.tolerances,
+            y0_shared, ts_shared, none_shared, self.shared.field, self.tolerances,
             self.shared.tolerance, shared, None,
         )  # fmt: skip
 
