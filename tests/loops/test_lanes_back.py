@@ -122,12 +122,13 @@ def test_lanes_that_fail_add_exactly_nothing(x64, all_fail):
     assert_array_equal(np.asarray(spoilt[1])[is_bad], 0)
 
 
-def test_a_row_reached_by_a_lane_that_failed_at_once(x64):
+@pytest.mark.parametrize("gradient", [nd.Backsolve(), nd.Checkpointed()], ids=["back", "replay"])
+def test_a_row_reached_by_a_lane_that_failed_at_once(x64, gradient):
     """Its first row has a gradient of its own; it has no way back that could spoil the weights."""
 
     def total(y0, rate, weights):
         def one(y0, rate):
-            sol = nd.solve(field, y0, ts, (rate, weights), gradient=nd.Backsolve(), max_steps=64)
+            sol = nd.solve(field, y0, ts, (rate, weights), gradient=gradient, max_steps=64)
             return jnp.nansum(sol.ys)
 
         return jnp.sum(jax.vmap(one)(y0, rate))

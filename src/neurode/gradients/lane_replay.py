@@ -98,9 +98,10 @@ class LaneReplay:
         self.found, self.recorded, self.cotangent = found, recorded, cotangent
         arriving = jax.vmap(lambda found, rows: arriving_cotangent(settings, found, rows))
         self.rows, self.last_row, self.is_lost = arriving(found, cotangent.rows)
-        self.is_idle = (found.status != Status.SUCCESS) & ~jax.vmap(any_nonzero)(
-            (self.rows, self.last_row, cotangent.y)
-        )
+        has_failed = found.status != Status.SUCCESS
+        self.is_idle = has_failed & ~jax.vmap(any_nonzero)((self.rows, self.last_row, cotangent.y))
+        # f may be NaN where a lane begins that took no step: it has ends, and no way between them.
+        self.has_no_steps = self.is_idle | (has_failed & (found.num_accepted == 0))
 
     # -- functions of all lanes --------------------------------------------------------------------
 
@@ -135,8 +136,8 @@ class LaneReplay:
 
     def run(self) -> Inputs:
         """Cotangents of the inputs: per lane where they differ, else summed."""
-        own = borrow(self.own, self.is_idle)
-        walk, everybody = self.at_the_end(own)
+        ends, own = borrow(self.own, self.is_idle), borrow(self.own, self.has_no_steps)
+        walk, everybody = self.at_the_end(ends)
         engine = make_engine(
             self.settings, own, self.shared, self.size, wants_rows=False, shrink=16
         )
@@ -145,13 +146,13 @@ class LaneReplay:
             return engine.run(LaneState(carry, None, log), verdicts).log
 
         def visit(first, log, steps, carried):
-            steps = jnp.where(self.is_idle, 0, steps)
+            steps = jnp.where(self.has_no_steps, 0, steps)
             chunk = _Chunk(first, log, steps, jnp.argsort(-steps, stable=True))
             _, walk, everybody = self.walk_back(0, own, None, chunk, jnp.max(steps), *carried)
             return walk, everybody
 
         walk, everybody = walk_chunks_back(retake, self.recorded, visit, (walk, everybody))
-        return self.finish(own, walk, everybody)
+        return self.finish(ends, walk, everybody)
 
     def at_the_end(self, own: Inputs) -> tuple[_Walk, _All]:
         """The cotangents that arrive at the last states."""
