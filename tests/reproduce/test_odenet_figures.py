@@ -1,13 +1,17 @@
 """Figures 1 and 3 and ANODE's problems: the parts that need no training."""
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import neurode as nd
-from neurode.reproduce import ExperimentError, run_experiment
+from neurode.models import ODENet
+from neurode.reproduce import ExperimentError, costs, run_experiment
 from neurode.reproduce.anode import PROBLEMS, Config, draw_points, flatten_states
 from neurode.reproduce.fig1_euler import step_euler
+from neurode.reproduce.results import read_paper
 from neurode.reproduce.table1_outcomes import spread
 from neurode.store import save
 
@@ -59,3 +63,30 @@ def test_weights_that_are_no_odenet_are_refused(tmp_path):
     save(path, {"a": np.zeros(2)}, {"config": {"model": "odenet"}})
     with pytest.raises(ExperimentError, match="pass data=DIR, its folder"):
         run_experiment("fig1", weights=str(path), run=tmp_path / "run")
+
+
+def test_costs_are_measured_in_turn(monkeypatch, tmp_path):
+    """Of an untrained network, and of few rows: each is a program of its own."""
+    kept = {key: costs.ROWS[key] for key in ("resnet", "odenet")}
+    monkeypatch.setattr(costs, "ROWS", kept)
+    config = costs.Config(steps=1, batch_size=4, channels=2, images=4, tested=4)
+    found = costs.run(config, tmp_path, progress=False)
+    values = found.values
+    assert found.complete
+    assert values["ResNet", "train_ratio"].ours == 1
+    assert all(values[row.name, "train_ms"].ours > 0 for row in kept.values())
+    assert values["ODE-Net", "memory_growth_kb"].ours == 0  # the adjoint keeps no steps
+    assert 0 < values["ODE-Net", "share_inside_f"].ours <= 1
+    assert set(values) <= {(row.row, row.metric) for row in read_paper("costs")}
+
+
+def test_rows_share_the_trained_network():
+    model = ODENet(channels=4, downsampling="conv", gradient=nd.Backsolve(), key=jax.random.key(0))
+    for row in costs.ROWS.values():
+        made = costs.make_beside(model, row, 28)
+        if row.blocks == 0:
+            assert eqx.tree_equal(made.block.field, model.block.field)
+            assert made.block.gradient == row.gradient
+        elif row.blocks > 0:
+            assert eqx.tree_equal(made.stem, model.stem)
+            assert len(made.blocks) == row.blocks

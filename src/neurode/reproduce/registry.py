@@ -56,6 +56,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         "Figure 3: error, time and evaluations of a trained ODE-Net over tolerances",
         "about 8 minutes; --quick 2 minutes",
     ),
+    "costs": Experiment(
+        "neurode.reproduce.costs",
+        "Time and memory of Table 1's rows, side by side: one ODE, solved in five ways",
+        "about 10 minutes; --quick 3 minutes",
+    ),
     "anode": Experiment(
         "neurode.reproduce.anode",
         "Maps that are no homeomorphisms: plain, augmented and composed ODE-Nets",

@@ -36,19 +36,35 @@ def measure_costs(model: Any, images: np.ndarray, labels: np.ndarray) -> dict[st
         and for an ODE "share_inside_f".
     """
     batch = jnp.asarray(images), jnp.asarray(labels)
-    gradient = _differentiate.lower(model, batch).compile()
-    memory = _count_bytes(gradient)
-    costs = {
-        "train_memory_mb": memory / 1e6,
-        "latency_ms_1": 1e3 * time_best(lambda: _apply(model, batch[0][:1])),
-        "latency_ms_128": 1e3 * time_best(lambda: _apply(model, batch[0])),
+    gradient = compile_step(model, batch)
+    costs = measure_memory(model, batch, gradient) | {
+        "latency_ms_1": 1e3 * time_best(lambda: apply(model, batch[0][:1])),
+        "latency_ms_128": 1e3 * time_best(lambda: apply(model, batch[0])),
     }
+    if isinstance(model, ODENet):
+        costs["share_inside_f"] = measure_share(model, batch, gradient)
+    return costs
+
+
+def compile_step(model: Any, batch: Any) -> Any:
+    """(model, batch) -> ((loss, metrics), cotangents of (model, probe)), compiled for these."""
+    return _differentiate.lower(model, batch).compile()
+
+
+def measure_memory(model: Any, batch: Any, gradient: Any) -> dict[str, float]:
+    """Memory of a training step, and what one more evaluation of f, or block, adds to it.
+
+    Args:
+        model: a row's network.
+        batch: images and labels.
+        gradient: from `compile_step`.
+    """
+    memory = _count_bytes(gradient)
+    costs = {"train_memory_mb": memory / 1e6}
     if isinstance(model, ODENet | ResNet):
         shorter, evaluations = _shorten(model)
-        fewer = _count_bytes(_differentiate.lower(shorter, batch).compile())
+        fewer = _count_bytes(compile_step(shorter, batch))
         costs["memory_growth_kb"] = (memory - fewer) / evaluations / 1e3
-    if isinstance(model, ODENet):
-        costs["share_inside_f"] = _share_inside(model, batch, gradient)
     return costs
 
 
@@ -84,7 +100,7 @@ def _shorten(model: ODENet | ResNet) -> tuple[ODENet | ResNet, int]:
     return eqx.tree_at(lambda net: net.block, model, shorter), evaluations
 
 
-def _share_inside(model: ODENet, batch: Any, gradient: Any) -> float:
+def measure_share(model: ODENet, batch: Any, gradient: Any) -> float:
     """The share of a training step spent on f forwards and on f with its vjp backwards."""
     x = eqx.filter_jit(model.lift)(batch[0])
     (_, metrics), nfe_backward = gradient(model, batch)[0], gradient(model, batch)[1][1]
@@ -105,7 +121,8 @@ def _differentiate(model: Any, batch: Any) -> Any:
 
 
 @eqx.filter_jit
-def _apply(model: Any, images: Any) -> Any:
+def apply(model: Any, images: Any) -> Any:
+    """The logits of a row's network."""
     return model(images)[0]
 
 
