@@ -1,5 +1,6 @@
 """What the continuous adjoints have in common."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -76,6 +77,57 @@ def adjoint_problem(
         first_step=interval.first_step if interval.controller.adaptive else None,
         skip_empty=True,
         controlled=lambda state: (state.y, state.a),
+    )
+
+
+def along_solution(
+    settings: Settings,
+    solver: Solver,
+    norm: Norm | None,
+    tolerance: Tolerance,
+    controller: StepController,
+    pull: Callable[[Scalar, State], tuple[State, Any]],
+    y0: tuple[State, Any],
+    elapsed: Times,
+    first_step: Scalar,
+) -> Problem:
+    """a' = -a^T df/dy along a step of a known solution, and the quadrature of a^T df/dp with it.
+
+    Times are counted from the step's beginning, so that short steps lose no digits.
+
+    Args:
+        settings: of the forward solve.
+        solver: of this one.
+        norm: of its error in a.
+        tolerance: of this one.
+        controller: of the forward solve.
+        pull: (time, a) -> (a^T df/dy, a^T df/dp) where the solution then is.
+        y0: a, and the quadrature so far.
+        elapsed: where it begins and where it ends.
+        first_step: to try first.
+    """
+
+    def field(elapsed: Any, state: tuple) -> tuple:
+        a_bar, parameters_bar = pull(elapsed, state[0])
+        return scale(-1, a_bar), tree_map(jnp.negative, parameters_bar)
+
+    if controller.adaptive:
+        limits = controller.limits._replace(first_step=None, step_at=None, jump_at=None)
+        controller = eqx.tree_at(
+            lambda c: c.limits, controller, limits, is_leaf=lambda x: x is None
+        )
+    return Problem(
+        field=field,
+        y0=y0,
+        ts=elapsed,
+        tolerance=tolerance,
+        solver=solver,
+        controller=controller if controller.adaptive else EqualSteps(steps=jnp.ones((), jnp.int32)),
+        max_steps=settings.max_steps,
+        norm=norm,
+        first_step=first_step if controller.adaptive else None,
+        skip_empty=True,
+        controlled=lambda state: state[0],
     )
 
 

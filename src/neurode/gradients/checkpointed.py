@@ -12,15 +12,13 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 
 from ..core.lane_calls import Lanes, lane_call
 from ..core.lanes import varying_axes
 from ..core.one_way import forward_only
-from ..core.trees import is_differentiable, tree_map, zero_cotangent
+from ..core.trees import is_differentiable, zero_cotangent
 from ..loops.bounded import counted_loop
 from ..loops.driver import integrate
-from ..loops.lane_arrays import lanes_last
 from ..loops.problem import Recording, Trajectory
 from ..loops.tape import tape_slots
 from .direct import solve_jvp
@@ -30,15 +28,14 @@ from .gradient import (
     Settings,
     basic_recording,
     instantiate,
-    make_engine,
     make_problem,
     mark_failure,
-    mark_lanes,
     solve_lanes,
     values,
     wants_times,
 )
 from .lane_replay import LaneReplay
+from .lane_tape import blank_record, each_cotangent, record_lanes
 from .retaping import retape
 from .tape_backward import TapeBackward, kept_per_step
 
@@ -137,7 +134,7 @@ def _recorded_jvp(settings: Settings, slots: int, primals: tuple, tangents: tupl
 def _record(lanes: Lanes | None, settings: Settings, slots: int, inputs: Inputs) -> Any:
     """The trajectory, and what the backward pass needs of it."""
     if lanes is not None:
-        return _blank_record(lanes, settings, slots, inputs)
+        return blank_record(partial(_record, None, settings, slots), settings, lanes, inputs)
     recording = Recording(dense=settings.dense, log=True, slots=slots)
     trajectory = integrate(make_problem(settings, inputs), recording)
     visible = trajectory._replace(tape=None, log=trajectory.log if settings.dense else None)
@@ -195,19 +192,11 @@ def _solve_lanes(settings: Settings, max_memory: Any, lanes: Lanes, inputs: Inpu
     return solve_lanes(settings, lanes, inputs)
 
 
-def _forward_lanes(settings: Settings, max_memory: Any, lanes: Lanes, inputs: Inputs) -> tuple:
-    own, shared = lanes.split(inputs)
-    engine = make_engine(settings, lanes_last(own), shared, lanes.size)
-    state, recorded = engine.record(max_memory)
-    trajectory = engine.finish(state)
-    kept = trajectory._replace(rows=None)
-    return mark_lanes(settings, trajectory), (inputs, kept, recorded)
-
-
 def _forward_asked(settings: Settings, max_memory: Any, lanes: Lanes, asked: Any) -> tuple:
-    """As `_forward_lanes`, of inputs that know whether they are differentiated."""
-    marked, kept = _forward_lanes(settings, max_memory, lanes, values(asked))
-    return marked, (*kept, wants_times(asked))
+    """As `_solve_lanes`, of inputs that know whether they are differentiated."""
+    inputs = values(asked)
+    visible, kept, recorded = record_lanes(settings, max_memory, lanes, inputs)
+    return visible, (inputs, kept, recorded, wants_times(asked))
 
 
 def _backward_lanes(settings, max_memory, lanes, residuals, cotangent: Trajectory) -> tuple:
@@ -224,33 +213,14 @@ _solve_lanes.defvjp(_forward_asked, _backward_lanes, symbolic_zeros=True)
 # -- a gradient per lane (`vmap` of `grad`) --------------------------------------------------------
 
 
-def _blank_record(lanes: Lanes, settings: Settings, slots: int, inputs: Inputs) -> tuple:
-    """As `_record` for many lanes, without tapes: the way back solves again and writes its log."""
-    found = solve_lanes(settings, lanes, inputs)
-    own, shared = lanes.split(inputs)
-    one = eqx.combine(tree_map(lambda x: x[0], own), shared)
-    shapes = jax.eval_shape(lambda x: _record(None, settings, slots, x)[1], one)
-    # NaN, so that nobody ever takes them for a tape.
-    blank = tree_map(
-        lambda x: jnp.full(x.shape, jnp.nan if is_differentiable(x) else 0, x.dtype),
-        (shapes.log, shapes.tape),
-    )
-    kept = found._replace(rows=None, log=blank[0], tape=blank[1])
-    has_lanes = tree_map(lambda _: True, found._replace(rows=None))
-    return (found, kept), (True, has_lanes._replace(
-        log=tree_map(lambda _: False, blank[0]), tape=tree_map(lambda _: False, blank[1])
-    ))  # fmt: skip
-
-
 def _pull_each(lanes: Lanes, settings: Settings, options: tuple, *operands: Any) -> Any:
     """Cotangents of the inputs for each lane, also of those that all lanes share."""
-    own, shared = lanes.split(operands)
-    if not jax.tree_util.tree_leaves(own[0]):  # one solve, many cotangents (`jacrev`)
-        one = lambda own: _pull(None, settings, options, *eqx.combine(own, shared))  # noqa: E731
-        return jax.vmap(one)(own)
+    pulled = each_cotangent(partial(_pull, None, settings, options), lanes, operands, inputs=0)
+    if pulled is not None:
+        return pulled
     inputs, _, cotangent = lanes.widen(operands)
     everything = Lanes(lanes.size, (True,) * len(jax.tree_util.tree_leaves(inputs)))
     settings = replace(settings, keeps_slopes=False)  # the log of lanes has none
-    _, (_, found, recorded) = _forward_lanes(settings, None, everything, inputs)
+    _, found, recorded = record_lanes(settings, None, everything, inputs)
     replay = LaneReplay(settings, everything, inputs, found, recorded, cotangent, options[1])
     return eqx.filter(replay.run(), is_differentiable)

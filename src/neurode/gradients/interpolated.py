@@ -10,6 +10,7 @@ once more on the way back, which gives its interpolant. The adjoint is solved st
 begins anew where a row's cotangent arrives.
 """
 
+from collections.abc import Hashable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,21 +19,28 @@ import jax
 import jax.numpy as jnp
 
 from ..core.clock import Clock, until
-from ..core.lanes import freeze, sum_like, while_any
+from ..core.lane_calls import Lanes, lane_call
+from ..core.lanes import freeze, sum_like, varying_axes, while_any
 from ..core.norms import Tolerance
 from ..core.one_way import reverse_only
 from ..core.status import Status
-from ..core.trees import add, row, scale, tree_map, zero_cotangent
+from ..core.trees import add, is_differentiable, row, tree_map, zero_cotangent
 from ..core.types import Norm, Scalar, State
 from ..loops.driver import integrate
-from ..loops.problem import Entry, Problem, Recording, Trajectory
+from ..loops.problem import Entry, Recording, Trajectory
 from ..loops.replay import Ends, replay_step
 from ..loops.tape import tape_slots
+from ..solvers.explicit_rk import ExplicitRungeKutta
 from ..solvers.interpolants import evaluate
 from ..solvers.solver import Solver
 from ..stepping.controller import StepController
-from ..stepping.grids import EqualSteps
-from .adjoint import check_options, check_solver, own_tolerance, time_cotangent
+from .adjoint import (
+    along_solution,
+    check_options,
+    check_solver,
+    own_tolerance,
+    time_cotangent,
+)
 from .gradient import (
     GradientStrategy,
     Inputs,
@@ -41,8 +49,12 @@ from .gradient import (
     basic_recording,
     make_problem,
     mark_failure,
+    solve_lanes,
     spoil,
 )
+from .lane_backsolve import of_inputs
+from .lane_interpolated import LaneInterpolated
+from .lane_tape import blank_record, each_cotangent, record_lanes
 from .tape_backward import TapeBackward, kept_per_step
 
 _NO_SECOND = (
@@ -93,12 +105,34 @@ class Interpolated(GradientStrategy):
 
     def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
         """Solve, differentiably in reverse mode."""
-        kept = jax.eval_shape(partial(kept_per_step, settings), inputs)
-        slots = tape_slots(kept, settings.max_steps)
-        if self.windows is not None:
-            slots = min(self.windows - self.windows % 2, settings.max_steps)
-        options = (settings, slots, self.solver, self.norm)
-        return _solve(options, (self.rtol, self.atol), inputs)
+        tolerances = tree_map(partial(jnp.asarray, dtype=inputs.ts.dtype), (self.rtol, self.atol))
+        options = settings, self.windows, self.solver, self.norm
+        return _call(_run, options, tolerances, inputs)
+
+
+def _call(function: Any, options: tuple, *operands: Any) -> Any:
+    """function(lanes, options, *operands), which is told of lanes where it suits."""
+    settings, _, solver, norm = options
+    solver = settings.solver if solver is None else solver
+    suits_lanes = settings.solver.suits_lanes and isinstance(solver, ExplicitRungeKutta)
+    is_plain = settings.dense or varying_axes(operands)
+    if is_plain or not (suits_lanes and isinstance(norm, Hashable)):
+        return function(None, options, *operands)
+    return lane_call(function, (options,), *operands, copies=function is not _run)
+
+
+def _run(lanes: Lanes | None, options: tuple, tolerances: tuple, inputs: Inputs) -> Any:
+    """The solve of one system, or of many lanes."""
+    if lanes is None:
+        return _solve(options, tolerances, inputs)
+    own, shared = lanes.split((tolerances, inputs))
+    if jax.tree_util.tree_leaves(own[0]) or not jax.tree_util.tree_leaves(own[1]):
+        # Adjoints that differ in their tolerance: seldom, and not worth a program of its own.
+        return jax.vmap(lambda own: _solve(options, *eqx.combine(own, shared)))(own), True
+    return _solve_lanes(options, of_inputs(lanes, inputs), tolerances, inputs), True
+
+
+# -- one system ------------------------------------------------------------------------------------
 
 
 class _Walk(NamedTuple):
@@ -132,24 +166,48 @@ def _solve(options: tuple, tolerances: tuple, inputs: Inputs) -> Trajectory:
 
 
 def _forward(options: tuple, tolerances: tuple, inputs: Inputs) -> tuple:
-    settings, slots, *_ = options
     inputs = reverse_only(inputs, _NO_SECOND)
-    recording = Recording(dense=settings.dense, log=True, slots=slots)
+    visible, kept = _call(_record, options, inputs)
+    return visible, (tolerances, inputs, kept)
+
+
+def _record(lanes: Lanes | None, options: tuple, inputs: Inputs) -> Any:
+    """The trajectory, and what the backward pass needs of it."""
+    settings = options[0]
+    if lanes is not None:
+        return blank_record(partial(_record, None, options), settings, lanes, inputs)
+    recording = Recording(dense=settings.dense, log=True, slots=_count_slots(options, inputs))
     trajectory = integrate(make_problem(settings, inputs), recording)
     visible = trajectory._replace(tape=None, log=trajectory.log if settings.dense else None)
-    kept = trajectory._replace(rows=None, interpolants=None)
-    return mark_failure(settings, visible), (tolerances, inputs, kept)
+    return mark_failure(settings, visible), trajectory._replace(rows=None, interpolants=None)
+
+
+def _count_slots(options: tuple, inputs: Inputs) -> int:
+    """How many states the tape holds."""
+    settings, windows, *_ = options
+    if windows is not None:
+        return min(windows - windows % 2, settings.max_steps)
+    kept = jax.eval_shape(partial(kept_per_step, settings), inputs)
+    return tape_slots(kept, settings.max_steps)
 
 
 def _backward(options: tuple, residuals: tuple, cotangent: Trajectory) -> tuple:
     tolerances, inputs, found = residuals
-    settings, slots, solver, norm = options
+    cotangent = eqx.filter(cotangent, is_differentiable)
+    pulled = _call(_pull, options, tolerances, inputs, found, cotangent)
+    return zero_cotangent(tolerances), eqx.combine(pulled, zero_cotangent(inputs))
+
+
+def _pull(lanes: Lanes | None, options: tuple, *operands: Any) -> Any:
+    """The cotangents of the inputs that have one; of each lane for itself, where it has lanes."""
+    if lanes is not None:
+        return _pull_each(lanes, options, *operands), True
+    (settings, _, solver, norm), ((rtol, atol), inputs, found, cotangent) = options, operands
     solver = settings.solver if solver is None else solver
-    rtol, atol = tolerances
     tolerance = own_tolerance(rtol, atol, inputs.tolerance, inputs.y0, inputs.ts.dtype)
-    backward = _Backward(settings, slots, inputs, found, cotangent)
+    backward = _Backward(settings, _count_slots(options, inputs), inputs, found, cotangent)
     backward.adjoint = (solver, tolerance, norm)
-    return zero_cotangent(tolerances), backward.run()
+    return eqx.filter(backward.run(), is_differentiable)
 
 
 _solve.defvjp(_forward, _backward)
@@ -265,36 +323,56 @@ class _Backward(TapeBackward):
         """a' = -a^T df/dy along the solution, and the quadrature of a^T df/dp with it."""
         solver, tolerance, norm = self.adjoint
 
-        def field(elapsed, state):
+        def pull(elapsed, a):
             def f(y, field):
                 problem = self.problem(field, self.save)
                 return problem.field(clock.hi + (clock.lo + elapsed), y)
 
-            a, _ = state
-            _, pull = jax.vjp(f, solution(elapsed), self.field)
-            return scale(-1, pull(a)[0]), tree_map(jnp.negative, pull(a)[1])
+            return jax.vjp(f, solution(elapsed), self.field)[1](a)
 
-        # Times are counted from the step's beginning, so that short steps lose no digits.
-        controller = self.inputs.controller
-        if controller.adaptive:
-            limits = controller.limits._replace(first_step=None, step_at=None, jump_at=None)
-            controller = eqx.tree_at(
-                lambda c: c.limits, controller, limits, is_leaf=lambda x: x is None
-            )
-            first_step = walk.h
-        else:
-            controller, first_step = EqualSteps(steps=jnp.ones((), jnp.int32)), None
-        problem = Problem(
-            field=field,
-            y0=(walk.a, walk.field),
-            ts=jnp.stack([elapsed, to]),
-            tolerance=tolerance,
-            solver=solver,
-            controller=controller,
-            max_steps=self.settings.max_steps,
-            norm=norm,
-            first_step=first_step,
-            skip_empty=True,
-            controlled=lambda state: state[0],
-        )
+        problem = along_solution(
+            self.settings, solver, norm, tolerance, self.inputs.controller, pull,
+            (walk.a, walk.field), jnp.stack([elapsed, to]), walk.h,
+        )  # fmt: skip
         return integrate(problem)
+
+
+# -- many lanes ------------------------------------------------------------------------------------
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _solve_lanes(options: tuple, lanes: Lanes, tolerances: tuple, inputs: Inputs) -> Trajectory:
+    del tolerances
+    return solve_lanes(options[0], lanes, inputs)
+
+
+def _forward_lanes(options: tuple, lanes: Lanes, tolerances: tuple, inputs: Inputs) -> tuple:
+    inputs = reverse_only(inputs, _NO_SECOND)
+    visible, found, recorded = record_lanes(options[0], None, lanes, inputs)
+    return visible, (tolerances, inputs, found, recorded)
+
+
+def _backward_lanes(options: tuple, lanes: Lanes, residuals: tuple, cotangent: Any) -> tuple:
+    tolerances, inputs, found, recorded = residuals
+    back = LaneInterpolated(options, tolerances, lanes, inputs, found, recorded, cotangent)
+    return zero_cotangent(tolerances), back.run()
+
+
+_solve_lanes.defvjp(_forward_lanes, _backward_lanes)
+
+
+def _pull_each(lanes: Lanes, options: tuple, *operands: Any) -> Any:
+    """Cotangents of the inputs for each lane, also of those that all lanes share."""
+    own, shared = lanes.split(operands)
+    pulled = each_cotangent(partial(_pull, None, options), lanes, operands, inputs=1)
+    if pulled is not None:
+        return pulled
+    if jax.tree_util.tree_leaves(own[0]):
+        pull = lambda own: _pull(None, options, *eqx.combine(own, shared))  # noqa: E731
+        return jax.vmap(pull)(own)
+    _, inputs, _, cotangent = lanes.widen(operands)
+    everything = Lanes(lanes.size, (True,) * len(jax.tree_util.tree_leaves(inputs)))
+    _, found, recorded = record_lanes(options[0], None, everything, inputs)
+    tolerances = operands[0]
+    back = LaneInterpolated(options, tolerances, everything, inputs, found, recorded, cotangent)
+    return eqx.filter(back.run(), is_differentiable)

@@ -45,6 +45,7 @@ from .gradient import (
     wants_times,
 )
 from .lane_sums import spoil_lanes, sum_shared
+from .lane_tape import each_cotangent
 
 Options = tuple[Settings, Solver | None, Norm | None]
 
@@ -101,10 +102,9 @@ def pull_each_lane(
         lanes: of the operands.
         operands: tolerances, inputs, trajectory and its cotangent.
     """
-    own, shared = lanes.split(operands)
-    if not jax.tree_util.tree_leaves(own[1]):  # one solve, many cotangents (`jacrev`)
-        one = lambda own: pull(None, *options, with_times, *eqx.combine(own, shared))  # noqa: E731
-        return jax.vmap(one)(own)
+    pulled = each_cotangent(partial(pull, None, *options, with_times), lanes, operands, inputs=1)
+    if pulled is not None:
+        return pulled
     tolerances, inputs, found, cotangent = lanes.widen(operands)
     count = len(jax.tree_util.tree_leaves((tolerances, inputs)))
     everything = Lanes(lanes.size, (True,) * count)

@@ -37,7 +37,7 @@ from .gradient import (
 from .lane_sums import spoil_lanes, sum_shared
 
 
-class _Walk(NamedTuple):
+class Walk(NamedTuple):
     """Cotangents of some lanes, lanes last."""
 
     y: Any
@@ -48,7 +48,7 @@ class _Walk(NamedTuple):
     next_row: jax.Array
 
 
-class _All(NamedTuple):
+class All(NamedTuple):
     """Cotangents of all lanes together."""
 
     shared: Any
@@ -57,7 +57,7 @@ class _All(NamedTuple):
     """[lanes * rows], of the save times between the first and the last."""
 
 
-class _Chunk(NamedTuple):
+class Chunk(NamedTuple):
     """A chunk of attempts while it is walked back."""
 
     first: jax.Array
@@ -128,6 +128,15 @@ class LaneReplay:
 
         return jax.vjp(all_lanes, args, own_part, self.shared_part)
 
+    def first(self, own: Inputs) -> tuple[Any, jax.Array]:
+        """The states and times at which the lanes begin."""
+
+        def one(own):
+            inputs = eqx.combine(own, self.shared)
+            return inputs.y0, inputs.ts[0]
+
+        return over_lanes(one)(own)
+
     def times(self, tree: Any) -> Any:
         """Times, of which nothing is differentiated where nobody asks for it."""
         return tree if self.wants_times else jax.lax.stop_gradient(tree)
@@ -147,14 +156,14 @@ class LaneReplay:
 
         def visit(first, log, steps, carried):
             steps = jnp.where(self.has_no_steps, 0, steps)
-            chunk = _Chunk(first, log, steps, jnp.argsort(-steps, stable=True))
+            chunk = Chunk(first, log, steps, jnp.argsort(-steps, stable=True))
             _, walk, everybody = self.walk_back(0, own, None, chunk, jnp.max(steps), *carried)
             return walk, everybody
 
         walk, everybody = walk_chunks_back(retake, self.recorded, visit, (walk, everybody))
         return self.finish(ends, walk, everybody)
 
-    def at_the_end(self, own: Inputs) -> tuple[_Walk, _All]:
+    def at_the_end(self, own: Inputs) -> tuple[Walk, All]:
         """The cotangents that arrive at the last states."""
         found, dtype = self.found, self.inputs.ts.dtype
         t1 = over_lanes(lambda own: eqx.combine(own, self.shared).ts[-1])(own)
@@ -165,7 +174,7 @@ class LaneReplay:
         next_row = jnp.where(is_success, self.n - 2, found.rows_done - 1)
         ts = jnp.zeros((self.size, self.n), dtype).at[:, -1].set(t_bar).reshape(-1)
         y_bar = add(y_bar, lanes_last(self.cotangent.y))
-        return _Walk(y_bar, zero, Ends(zero, zero), own_bar, next_row), _All(shared_bar, ts)
+        return Walk(y_bar, zero, Ends(zero, zero), own_bar, next_row), All(shared_bar, ts)
 
     def pull_end(self, own: Inputs, t: jax.Array, y: Any, row_bar: Any) -> tuple:
         """Pull a cotangent back through what is saved at t0 or t1."""
@@ -174,8 +183,8 @@ class LaneReplay:
         return t_bar, y_bar, own_bar, shared_bar
 
     def walk_back(
-        self, level: int, own: Inputs, ids: Any, chunk: _Chunk, k: jax.Array, walk: _Walk,
-        everybody: _All,
+        self, level: int, own: Inputs, ids: Any, chunk: Chunk, k: jax.Array, walk: Walk,
+        everybody: All,
     ) -> tuple:  # fmt: skip
         """From attempt k - 1 down to the first at which more lanes take part than these.
 
@@ -199,18 +208,13 @@ class LaneReplay:
         return while_any(lambda state: state[0] > first, visit, (k, walk, everybody))
 
     def visit(
-        self, own: Inputs, ids: Any, chunk: _Chunk, k: jax.Array, after: _Walk, everybody: _All
-    ) -> tuple[_Walk, _All]:
+        self, own: Inputs, ids: Any, chunk: Chunk, k: jax.Array, after: Walk, everybody: All
+    ) -> tuple[Walk, All]:
         """Pull the cotangents back through one attempt of these lanes."""
-        y0, t0 = over_lanes(lambda own: _first(eqx.combine(own, self.shared)))(own)
-        shapes = tree_map(lambda x: jax.ShapeDtypeStruct(x.shape[:-1], x.dtype), y0)
-        found = compute_once(chunk.log.read(k, ids, shapes), self.one)
-        steps = chunk.steps if ids is None else chunk.steps[ids]
-        active = (k < steps) & (found.kind >= 0)
-        entry, y = _only(active, found, y0, t0)
+        active, entry, y = self.read(own, ids, chunk, k)
         index = chunk.first + k
         has_inner_rows = self.n > 2
-        zero = jnp.zeros_like(t0)
+        zero = jnp.zeros_like(entry.h)
 
         def step(problem, entry, y, shift, ends):
             shift, ends = self.times((shift, ends))
@@ -241,9 +245,21 @@ class LaneReplay:
         )
         return walk, everybody._replace(shared=add(everybody.shared, shared_bar))
 
+    def read(self, own: Inputs, ids: Any, chunk: Chunk, k: jax.Array) -> tuple:
+        """Attempt k of the chunk: which of these lanes stepped, their entries, where they began.
+
+        A lane that did not step takes an empty step from its first state.
+        """
+        y0, t0 = self.first(own)
+        shapes = tree_map(lambda x: jax.ShapeDtypeStruct(x.shape[:-1], x.dtype), y0)
+        found = compute_once(chunk.log.read(k, ids, shapes), self.one)
+        steps = chunk.steps if ids is None else chunk.steps[ids]
+        active = (k < steps) & (found.kind >= 0)
+        return active, *_only(active, found, y0, t0)
+
     def gather_rows(
         self, own: Inputs, ids: Any, active: jax.Array, entry: Entry, y: Any, taken: Replayed,
-        inside: Any, after: _Walk, everybody: _All,
+        inside: Any, after: Walk, everybody: All,
     ) -> tuple:  # fmt: skip
         """Add up the cotangents of the rows that were interpolated inside a step."""
         lanes = jnp.arange(self.size) if ids is None else ids
@@ -296,9 +312,9 @@ class LaneReplay:
 
     # -- after -------------------------------------------------------------------------------------
 
-    def finish(self, own: Inputs, walk: _Walk, everybody: _All) -> Inputs:
+    def finish(self, own: Inputs, walk: Walk, everybody: All) -> Inputs:
         """The cotangents of the inputs, each with lanes first, or summed over them."""
-        y0, t0 = over_lanes(lambda own: _first(eqx.combine(own, self.shared)))(own)
+        y0, t0 = self.first(own)
         first_row = lanes_last(tree_map(lambda x: x[:, 0], self.rows))
         t_bar, y_bar, own_bar, shared_bar = self.pull_end(own, t0, y0, first_row)
         ts = everybody.ts.reshape(self.size, self.n)
@@ -314,19 +330,16 @@ class LaneReplay:
             "ts": ts if self.wants_times else jnp.zeros_like(ts),
         }
         if self.inputs.probe is not None:
-            replace["probe"] = self.evals().astype(self.inputs.probe.dtype)
+            replace["probe"] = self.evals(walk).astype(self.inputs.probe.dtype)
         batched = self.lanes.batched
         result = sum_shared(result._replace(**replace), self.inputs, batched)
         return spoil_lanes(result, batched, self.is_lost)
 
-    def evals(self) -> jax.Array:
+    def evals(self, walk: Any) -> jax.Array:
         """Evaluations of f in the backward pass, per lane."""
+        del walk
         per_step = evals_per_replayed_step(self.settings, self.n)
         return jnp.where(self.is_idle, 0, self.found.num_accepted * per_step)
-
-
-def _first(inputs: Inputs) -> tuple[Any, jax.Array]:
-    return inputs.y0, inputs.ts[0]
 
 
 def _only(active: jax.Array, found: LaneEntry, y0: Any, t0: jax.Array) -> tuple[Entry, Any]:
