@@ -52,8 +52,8 @@ from .gradient import (
     solve_lanes,
     spoil,
 )
-from .lane_backsolve import of_inputs
-from .lane_interpolated import LaneInterpolated
+from .lane_backsolve import of_inputs, with_lanes
+from .lane_interpolated import LaneInterpolated, Options
 from .lane_tape import blank_record, each_cotangent, record_lanes
 from .tape_backward import TapeBackward, kept_per_step
 
@@ -106,28 +106,29 @@ class Interpolated(GradientStrategy):
     def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
         """Solve, differentiably in reverse mode."""
         tolerances = tree_map(partial(jnp.asarray, dtype=inputs.ts.dtype), (self.rtol, self.atol))
-        options = settings, self.windows, self.solver, self.norm
+        solver = settings.solver if self.solver is None else self.solver
+        suits_lanes = settings.solver.suits_lanes and isinstance(solver, ExplicitRungeKutta)
+        suits_lanes = suits_lanes and isinstance(self.norm, Hashable) and not settings.dense
+        options = Options(settings, solver, self.norm, self.windows, suits_lanes)
         return _call(_run, options, tolerances, inputs)
 
 
-def _call(function: Any, options: tuple, *operands: Any) -> Any:
+def _call(function: Any, options: Options, *operands: Any) -> Any:
     """function(lanes, options, *operands), which is told of lanes where it suits."""
-    settings, _, solver, norm = options
-    solver = settings.solver if solver is None else solver
-    suits_lanes = settings.solver.suits_lanes and isinstance(solver, ExplicitRungeKutta)
-    is_plain = settings.dense or varying_axes(operands)
-    if is_plain or not (suits_lanes and isinstance(norm, Hashable)):
+    if not options.suits_lanes or varying_axes(operands):
         return function(None, options, *operands)
     return lane_call(function, (options,), *operands, copies=function is not _run)
 
 
-def _run(lanes: Lanes | None, options: tuple, tolerances: tuple, inputs: Inputs) -> Any:
+def _run(lanes: Lanes | None, options: Options, tolerances: tuple, inputs: Inputs) -> Any:
     """The solve of one system, or of many lanes."""
     if lanes is None:
         return _solve(options, tolerances, inputs)
+    lanes, inputs = with_lanes(lanes, inputs)
     own, shared = lanes.split((tolerances, inputs))
-    if jax.tree_util.tree_leaves(own[0]) or not jax.tree_util.tree_leaves(own[1]):
+    if jax.tree_util.tree_leaves(own[0]):
         # Adjoints that differ in their tolerance: seldom, and not worth a program of its own.
+        options = options._replace(suits_lanes=False)
         return jax.vmap(lambda own: _solve(options, *eqx.combine(own, shared)))(own), True
     return _solve_lanes(options, of_inputs(lanes, inputs), tolerances, inputs), True
 
@@ -158,22 +159,22 @@ class _Piece(NamedTuple):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _solve(options: tuple, tolerances: tuple, inputs: Inputs) -> Trajectory:
+def _solve(options: Options, tolerances: tuple, inputs: Inputs) -> Trajectory:
     del tolerances
-    settings = options[0]
+    settings = options.settings
     trajectory = integrate(make_problem(settings, inputs), basic_recording(settings))
     return mark_failure(settings, trajectory)
 
 
-def _forward(options: tuple, tolerances: tuple, inputs: Inputs) -> tuple:
+def _forward(options: Options, tolerances: tuple, inputs: Inputs) -> tuple:
     inputs = reverse_only(inputs, _NO_SECOND)
     visible, kept = _call(_record, options, inputs)
     return visible, (tolerances, inputs, kept)
 
 
-def _record(lanes: Lanes | None, options: tuple, inputs: Inputs) -> Any:
+def _record(lanes: Lanes | None, options: Options, inputs: Inputs) -> Any:
     """The trajectory, and what the backward pass needs of it."""
-    settings = options[0]
+    settings = options.settings
     if lanes is not None:
         return blank_record(partial(_record, None, options), settings, lanes, inputs)
     recording = Recording(dense=settings.dense, log=True, slots=_count_slots(options, inputs))
@@ -182,31 +183,31 @@ def _record(lanes: Lanes | None, options: tuple, inputs: Inputs) -> Any:
     return mark_failure(settings, visible), trajectory._replace(rows=None, interpolants=None)
 
 
-def _count_slots(options: tuple, inputs: Inputs) -> int:
+def _count_slots(options: Options, inputs: Inputs) -> int:
     """How many states the tape holds."""
-    settings, windows, *_ = options
+    settings, windows = options.settings, options.windows
     if windows is not None:
         return min(windows - windows % 2, settings.max_steps)
     kept = jax.eval_shape(partial(kept_per_step, settings), inputs)
     return tape_slots(kept, settings.max_steps)
 
 
-def _backward(options: tuple, residuals: tuple, cotangent: Trajectory) -> tuple:
+def _backward(options: Options, residuals: tuple, cotangent: Trajectory) -> tuple:
     tolerances, inputs, found = residuals
     cotangent = eqx.filter(cotangent, is_differentiable)
     pulled = _call(_pull, options, tolerances, inputs, found, cotangent)
     return zero_cotangent(tolerances), eqx.combine(pulled, zero_cotangent(inputs))
 
 
-def _pull(lanes: Lanes | None, options: tuple, *operands: Any) -> Any:
+def _pull(lanes: Lanes | None, options: Options, *operands: Any) -> Any:
     """The cotangents of the inputs that have one; of each lane for itself, where it has lanes."""
     if lanes is not None:
         return _pull_each(lanes, options, *operands), True
-    (settings, _, solver, norm), ((rtol, atol), inputs, found, cotangent) = options, operands
-    solver = settings.solver if solver is None else solver
+    (rtol, atol), inputs, found, cotangent = operands
     tolerance = own_tolerance(rtol, atol, inputs.tolerance, inputs.y0, inputs.ts.dtype)
-    backward = _Backward(settings, _count_slots(options, inputs), inputs, found, cotangent)
-    backward.adjoint = (solver, tolerance, norm)
+    slots = _count_slots(options, inputs)
+    backward = _Backward(options.settings, slots, inputs, found, cotangent)
+    backward.adjoint = (options.solver, tolerance, options.norm)
     return eqx.filter(backward.run(), is_differentiable)
 
 
@@ -341,18 +342,18 @@ class _Backward(TapeBackward):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _solve_lanes(options: tuple, lanes: Lanes, tolerances: tuple, inputs: Inputs) -> Trajectory:
+def _solve_lanes(options: Options, lanes: Lanes, tolerances: tuple, inputs: Inputs) -> Trajectory:
     del tolerances
-    return solve_lanes(options[0], lanes, inputs)
+    return solve_lanes(options.settings, lanes, inputs)
 
 
-def _forward_lanes(options: tuple, lanes: Lanes, tolerances: tuple, inputs: Inputs) -> tuple:
+def _forward_lanes(options: Options, lanes: Lanes, tolerances: tuple, inputs: Inputs) -> tuple:
     inputs = reverse_only(inputs, _NO_SECOND)
-    visible, found, recorded = record_lanes(options[0], None, lanes, inputs)
+    visible, found, recorded = record_lanes(options.settings, None, lanes, inputs)
     return visible, (tolerances, inputs, found, recorded)
 
 
-def _backward_lanes(options: tuple, lanes: Lanes, residuals: tuple, cotangent: Any) -> tuple:
+def _backward_lanes(options: Options, lanes: Lanes, residuals: tuple, cotangent: Any) -> tuple:
     tolerances, inputs, found, recorded = residuals
     back = LaneInterpolated(options, tolerances, lanes, inputs, found, recorded, cotangent)
     return zero_cotangent(tolerances), back.run()
@@ -361,7 +362,7 @@ def _backward_lanes(options: tuple, lanes: Lanes, residuals: tuple, cotangent: A
 _solve_lanes.defvjp(_forward_lanes, _backward_lanes)
 
 
-def _pull_each(lanes: Lanes, options: tuple, *operands: Any) -> Any:
+def _pull_each(lanes: Lanes, options: Options, *operands: Any) -> Any:
     """Cotangents of the inputs for each lane, also of those that all lanes share."""
     own, shared = lanes.split(operands)
     pulled = each_cotangent(partial(_pull, None, options), lanes, operands, inputs=1)
@@ -372,7 +373,7 @@ def _pull_each(lanes: Lanes, options: tuple, *operands: Any) -> Any:
         return jax.vmap(pull)(own)
     _, inputs, _, cotangent = lanes.widen(operands)
     everything = Lanes(lanes.size, (True,) * len(jax.tree_util.tree_leaves(inputs)))
-    _, found, recorded = record_lanes(options[0], None, everything, inputs)
+    _, found, recorded = record_lanes(options.settings, None, everything, inputs)
     tolerances = operands[0]
     back = LaneInterpolated(options, tolerances, everything, inputs, found, recorded, cotangent)
     return eqx.filter(back.run(), is_differentiable)

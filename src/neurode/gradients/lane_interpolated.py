@@ -32,7 +32,23 @@ from .adjoint import along_solution, own_tolerance, time_cotangent
 from .gradient import Inputs, Settings, make_problem, split
 from .lane_replay import All, Chunk, LaneReplay
 
-Options = tuple[Settings, Any, Solver | None, Norm | None]
+
+class Options(NamedTuple):
+    """What is known of an interpolated adjoint when it is compiled.
+
+    Attributes:
+        settings: of the solve.
+        solver: of the adjoint.
+        norm: of its error.
+        windows: see `Interpolated`; lanes have a log of their own.
+        suits_lanes: whether lanes are solved together.
+    """
+
+    settings: Settings
+    solver: Solver
+    norm: Norm | None
+    windows: int | None
+    suits_lanes: bool
 
 
 class Walk(NamedTuple):
@@ -91,7 +107,7 @@ class LaneInterpolated(LaneReplay):
     """The walk along the attempts, with an adjoint solve in place of each step's transpose.
 
     Args:
-        options: settings of the solve; solver and norm of the adjoint.
+        options: of the adjoint.
         tolerances: of the adjoint, the same for all lanes.
         rest: as of `LaneReplay`.
     """
@@ -100,9 +116,9 @@ class LaneInterpolated(LaneReplay):
         self, options: Options, tolerances: tuple, lanes: Lanes, inputs: Inputs, found: Trajectory,
         recorded: Recorded, cotangent: Trajectory,
     ):  # fmt: skip
-        settings, _, solver, self.norm = options
-        super().__init__(settings, lanes, inputs, found, recorded, cotangent)
-        self.solver: Any = settings.solver if solver is None else solver
+        super().__init__(options.settings, lanes, inputs, found, recorded, cotangent)
+        self.solver: Any = options.solver
+        self.norm = options.norm
         self.tolerances = tolerances
         self.parameters, self.rest = split(self.shared.field)
 
@@ -113,7 +129,8 @@ class LaneInterpolated(LaneReplay):
         span = eqx.combine(own, shared)
         inputs, step = span.inputs, span.step
         parameters, rest = split(own.inputs.field)
-        tolerance = own_tolerance(*self.tolerances, inputs.tolerance, inputs.y0, inputs.ts.dtype)
+        rtol, atol = self.tolerances
+        tolerance = own_tolerance(rtol, atol, inputs.tolerance, inputs.y0, inputs.ts.dtype)
 
         def pull(elapsed, a):
             def f(y, parameters):
