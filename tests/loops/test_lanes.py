@@ -219,3 +219,41 @@ def test_ragged_times_and_directions(x64):
         assert_allclose(ys[i], alone, rtol=1e-9, atol=1e-11)
         for a, b in zip(found, expected, strict=True):
             assert_allclose(a[i], b, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("gradient", [nd.Reversible(), nd.Checkpointed()])
+@pytest.mark.parametrize("solver", [nd.ReversibleRK(nd.Bosh3()), nd.AsynchronousLeapfrog()])
+def test_solvers_that_remember_go_back_as_single_solves_do(x64, solver, gradient):
+    """What they remember is logged with the state, and has a cotangent."""
+    y0, mu, scale = inputs()
+    y0, mu = y0[:3], mu[:3] / 4
+    options = {"solver": solver, "gradient": gradient, "max_steps": 2000}
+    one = functools.partial(lane_loss, **options)
+    single = jit(jax.grad(one, (0, 1, 2)))
+    alone = [single(y0[i], mu[i], scale) for i in range(3)]
+    alone = jax.tree.map(lambda *xs: np.stack(xs), *alone)
+    total = functools.partial(loss, **options)
+    for a, b in zip(jit(jax.grad(total, (0, 1, 2)))(y0, mu, scale), alone, strict=True):
+        b = b if a.shape == b.shape else b.sum(0)
+        assert_allclose(a, b, rtol=1e-8, atol=1e-9 * np.abs(b).max())
+    each = jit(jax.vmap(jax.grad(one, (0, 1, 2)), (0, 0, None)))(y0, mu, scale)
+    for a, b in zip(each, alone, strict=True):
+        assert_allclose(a, b, rtol=1e-8, atol=1e-9 * np.abs(b).max())
+
+
+def test_a_reversible_lane_that_failed_at_once_adds_nothing(x64):
+    def total(y0, mu, scale):
+        def one(y0, mu):
+            options = {"solver": nd.ReversibleRK(nd.Bosh3()), "gradient": nd.Reversible()}
+            sol = solve(y0, mu, scale, **options)
+            return jnp.where(sol.status == nd.Status.SUCCESS, jnp.sum(sol.ys), 0.0)
+
+        return jnp.sum(jax.vmap(one)(y0, mu))
+
+    y0, mu, scale = inputs()
+    run = jit(jax.grad(total, (1, 2)))
+    spoilt = run(y0[:3], (mu[:3] / 4).at[1].set(jnp.nan), scale)
+    alone = run(y0[:3:2], mu[:3:2] / 4, scale)
+    assert_allclose(spoilt[0][::2], alone[0], rtol=1e-9)
+    assert spoilt[0][1] == 0
+    assert_allclose(spoilt[1], alone[1], rtol=1e-9)

@@ -6,6 +6,7 @@ step costs nothing. (Zhuang et al. 2020, "Adaptive checkpoint adjoint method"; t
 memory is described in `loops/tape.py`.)
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,8 +14,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from ..core.lane_calls import Lanes, lane_call
-from ..core.lanes import varying_axes
+from ..core.lane_calls import Lanes
 from ..core.one_way import forward_only
 from ..core.trees import is_differentiable, zero_cotangent
 from ..loops.bounded import counted_loop
@@ -35,7 +35,7 @@ from .gradient import (
     wants_times,
 )
 from .lane_replay import LaneReplay
-from .lane_tape import blank_record, each_cotangent, record_lanes
+from .lane_tape import blank_record, call_by_lane, each_cotangent, record_lanes
 from .retaping import retape
 from .tape_backward import TapeBackward, kept_per_step
 
@@ -67,17 +67,7 @@ class Checkpointed(GradientStrategy):
 
     def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
         """Solve, differentiably in reverse mode."""
-        return _call(_run, settings, self.max_memory, inputs)
-
-
-def _call(function: Any, settings: Settings, static: Any, *operands: Any) -> Any:
-    """function(lanes, settings, static, *operands), which is told of lanes where it suits.
-
-    Over a mesh every device keeps to the loop of one system, vmapped.
-    """
-    if settings.dense or not settings.solver.suits_lanes or varying_axes(operands):
-        return function(None, settings, static, *operands)
-    return lane_call(function, (settings, static), *operands, copies=function is not _run)
+        return call_by_lane(_run, settings, self.max_memory, inputs, copies=False)
 
 
 def _run(lanes: Lanes | None, settings: Settings, max_memory: int | None, inputs: Inputs) -> Any:
@@ -119,7 +109,7 @@ def _forward(settings: Settings, slots: int, asked: Any) -> tuple:
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _recorded(settings: Settings, slots: int, inputs: Inputs) -> tuple:
-    return _call(_record, settings, slots, inputs)
+    return call_by_lane(_record, settings, slots, inputs)
 
 
 @_recorded.defjvp
@@ -152,7 +142,7 @@ def _backward(settings: Settings, slots: int, residuals: tuple, cotangent: Traje
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _pulled(settings: Settings, options: tuple[int, bool], *operands: Any) -> Any:
-    return _call(_pull, settings, options, *operands)
+    return call_by_lane(_pull, settings, options, *operands)
 
 
 @_pulled.defjvp
@@ -174,7 +164,9 @@ def _pull(
 ) -> Any:
     """The cotangents of the inputs that have one; operands are inputs, found and cotangent."""
     if lanes is not None:
-        return _pull_each(lanes, settings, options, *operands), True
+        return pull_each(
+            partial(_pull, None, settings, options), options[1], settings, lanes, *operands
+        ), True
     (slots, with_times), (inputs, found, cotangent) = options, operands
     backward = TapeBackward(settings, slots, inputs, found, cotangent, wants_times=with_times)
     return eqx.filter(backward.run(), is_differentiable)
@@ -213,14 +205,24 @@ _solve_lanes.defvjp(_forward_asked, _backward_lanes, symbolic_zeros=True)
 # -- a gradient per lane (`vmap` of `grad`) --------------------------------------------------------
 
 
-def _pull_each(lanes: Lanes, settings: Settings, options: tuple, *operands: Any) -> Any:
-    """Cotangents of the inputs for each lane, also of those that all lanes share."""
-    pulled = each_cotangent(partial(_pull, None, settings, options), lanes, operands, inputs=0)
+def pull_each(
+    pull: Callable, with_times: bool, settings: Settings, lanes: Lanes, *operands: Any
+) -> Any:
+    """Cotangents of the inputs for each lane, also of those that all lanes share.
+
+    Args:
+        pull: the way back of one system.
+        with_times: whether the save times have a cotangent.
+        settings: of the solve.
+        lanes: of the operands.
+        operands: inputs, trajectory and its cotangent.
+    """
+    pulled = each_cotangent(pull, lanes, operands, inputs=0)
     if pulled is not None:
         return pulled
     inputs, _, cotangent = lanes.widen(operands)
     everything = Lanes(lanes.size, (True,) * len(jax.tree_util.tree_leaves(inputs)))
     settings = replace(settings, keeps_slopes=False)  # the log of lanes has none
     _, found, recorded = record_lanes(settings, None, everything, inputs)
-    replay = LaneReplay(settings, everything, inputs, found, recorded, cotangent, options[1])
+    replay = LaneReplay(settings, everything, inputs, found, recorded, cotangent, with_times)
     return eqx.filter(replay.run(), is_differentiable)

@@ -54,7 +54,7 @@ from .gradient import (
 )
 from .lane_backsolve import of_inputs, with_lanes
 from .lane_interpolated import LaneInterpolated, Options
-from .lane_tape import blank_record, each_cotangent, record_lanes
+from .lane_tape import blank_record, each_cotangent, record_lanes, suits_lanes
 from .tape_backward import TapeBackward, kept_per_step
 
 _NO_SECOND = (
@@ -107,15 +107,15 @@ class Interpolated(GradientStrategy):
         """Solve, differentiably in reverse mode."""
         tolerances = tree_map(partial(jnp.asarray, dtype=inputs.ts.dtype), (self.rtol, self.atol))
         solver = settings.solver if self.solver is None else self.solver
-        suits_lanes = settings.solver.suits_lanes and isinstance(solver, ExplicitRungeKutta)
-        suits_lanes = suits_lanes and isinstance(self.norm, Hashable) and not settings.dense
-        options = Options(settings, solver, self.norm, self.windows, suits_lanes)
+        is_known = isinstance(solver, ExplicitRungeKutta) and isinstance(self.norm, Hashable)
+        by_lane = is_known and suits_lanes(settings, inputs)
+        options = Options(settings, solver, self.norm, self.windows, by_lane)
         return _call(_run, options, tolerances, inputs)
 
 
 def _call(function: Any, options: Options, *operands: Any) -> Any:
     """function(lanes, options, *operands), which is told of lanes where it suits."""
-    if not options.suits_lanes or varying_axes(operands):
+    if not options.by_lane or varying_axes(operands):
         return function(None, options, *operands)
     return lane_call(function, (options,), *operands, copies=function is not _run)
 
@@ -128,7 +128,7 @@ def _run(lanes: Lanes | None, options: Options, tolerances: tuple, inputs: Input
     own, shared = lanes.split((tolerances, inputs))
     if jax.tree_util.tree_leaves(own[0]):
         # Adjoints that differ in their tolerance: seldom, and not worth a program of its own.
-        options = options._replace(suits_lanes=False)
+        options = options._replace(by_lane=False)
         return jax.vmap(lambda own: _solve(options, *eqx.combine(own, shared)))(own), True
     return _solve_lanes(options, of_inputs(lanes, inputs), tolerances, inputs), True
 

@@ -41,14 +41,14 @@ class Options(NamedTuple):
         solver: of the adjoint.
         norm: of its error.
         windows: see `Interpolated`; lanes have a log of their own.
-        suits_lanes: whether lanes are solved together.
+        by_lane: whether lanes are solved together.
     """
 
     settings: Settings
     solver: Solver
     norm: Norm | None
     windows: int | None
-    suits_lanes: bool
+    by_lane: bool
 
 
 class Walk(NamedTuple):
@@ -56,6 +56,7 @@ class Walk(NamedTuple):
 
     y: State
     """a = dL/dy."""
+    memory: Any
     shift: jax.Array
     ends: Ends
     own: Any
@@ -191,24 +192,25 @@ class LaneInterpolated(LaneReplay):
         ends = walk.ends._replace(t1=jnp.where(is_success, moved, 0))
         evals, has_failed = jnp.zeros(self.size, jnp.int32), jnp.zeros(self.size, bool)
         h = self.found.next_step
-        return Walk(
-            walk.y, walk.shift, ends, walk.own, walk.next_row, h, evals, has_failed
-        ), everybody
+        walk = Walk(
+            walk.y, walk.memory, walk.shift, ends, walk.own, walk.next_row, h, evals, has_failed
+        )
+        return walk, everybody
 
     def visit(
         self, own: Inputs, ids: Any, chunk: Chunk, k: jax.Array, after: Any, everybody: All
     ) -> tuple[Any, All]:
         """Solve the adjoints of these lanes back over one attempt."""
-        active, entry, y = self.read(own, ids, chunk, k)
+        active, entry, kept = self.read(own, ids, chunk, k)
         index, settings = chunk.first + k, self.settings
 
-        def take(own, entry, y):
+        def take(own, entry, y, memory):
             problem = make_problem(settings, eqx.combine(own, self.shared))
             zero = jnp.zeros_like(entry.h)
-            taken = replay_step(problem, entry, index, y, None, zero, Ends(zero, zero), True)
+            taken = replay_step(problem, entry, index, y, memory, zero, Ends(zero, zero), True)
             return Step(y, taken.coefficients, Clock(entry.hi, entry.lo), entry.h)
 
-        step = over_lanes(take)(own, entry, y)
+        step = over_lanes(take)(own, entry, *kept)
         ids = jnp.arange(self.size) if ids is None else ids
         piece = _Piece(entry.h, ~active, after, everybody)
         back = partial(self.go_back, own, ids, entry, step)
@@ -271,10 +273,10 @@ class LaneInterpolated(LaneReplay):
 
     def finish(self, own: Inputs, walk: Any, everybody: All) -> Inputs:
         """The cotangents of the inputs, each with lanes first, or summed over them."""
-        y0, t0 = self.first(own)
+        (y0, _), t0 = self.first(own)
         t0_bar = jnp.where(self.has_no_steps, 0, self.moved(own, t0, y0, walk.y))
         self.is_lost = self.is_lost | walk.has_failed
-        walk = walk._replace(ends=walk.ends._replace(t0=-t0_bar))
+        walk = walk._replace(ends=walk.ends._replace(t0=-t0_bar), memory=None)
         return super().finish(own, walk, everybody)
 
     def evals(self, walk: Any) -> jax.Array:

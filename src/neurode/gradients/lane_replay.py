@@ -8,6 +8,7 @@ lanes share is a sum from the start (one matrix product, never an array per lane
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -41,6 +42,8 @@ class Walk(NamedTuple):
     """Cotangents of some lanes, lanes last."""
 
     y: Any
+    memory: Any
+    """Of what the solver remembers; None of one-step methods."""
     shift: jax.Array
     ends: Ends
     own: Any
@@ -128,12 +131,12 @@ class LaneReplay:
 
         return jax.vjp(all_lanes, args, own_part, self.shared_part)
 
-    def first(self, own: Inputs) -> tuple[Any, jax.Array]:
-        """The states and times at which the lanes begin."""
+    def first(self, own: Inputs) -> tuple[tuple, jax.Array]:
+        """States, with what the solver remembers, and times at which the lanes begin."""
 
         def one(own):
-            inputs = eqx.combine(own, self.shared)
-            return inputs.y0, inputs.ts[0]
+            problem = make_problem(self.settings, eqx.combine(own, self.shared))
+            return (problem.y0, first_memory(problem)), problem.ts[0]
 
         return over_lanes(one)(own)
 
@@ -174,7 +177,9 @@ class LaneReplay:
         next_row = jnp.where(is_success, self.n - 2, found.rows_done - 1)
         ts = jnp.zeros((self.size, self.n), dtype).at[:, -1].set(t_bar).reshape(-1)
         y_bar = add(y_bar, lanes_last(self.cotangent.y))
-        return Walk(y_bar, zero, Ends(zero, zero), own_bar, next_row), All(shared_bar, ts)
+        memory = lanes_last(self.cotangent.memory)
+        walk = Walk(y_bar, memory, zero, Ends(zero, zero), own_bar, next_row)
+        return walk, All(shared_bar, ts)
 
     def pull_end(self, own: Inputs, t: jax.Array, y: Any, row_bar: Any) -> tuple:
         """Pull a cotangent back through what is saved at t0 or t1."""
@@ -211,17 +216,17 @@ class LaneReplay:
         self, own: Inputs, ids: Any, chunk: Chunk, k: jax.Array, after: Walk, everybody: All
     ) -> tuple[Walk, All]:
         """Pull the cotangents back through one attempt of these lanes."""
-        active, entry, y = self.read(own, ids, chunk, k)
+        active, entry, (y, memory) = self.read(own, ids, chunk, k)
         index = chunk.first + k
         has_inner_rows = self.n > 2
         zero = jnp.zeros_like(entry.h)
 
-        def step(problem, entry, y, shift, ends):
+        def step(problem, entry, y, memory, shift, ends):
             shift, ends = self.times((shift, ends))
-            taken = replay_step(problem, entry, index, y, None, shift, ends, has_inner_rows)
+            taken = replay_step(problem, entry, index, y, memory, shift, ends, has_inner_rows)
             return taken._replace(evals=None)
 
-        taken, pull = self.vjp(step, own, entry, (y, zero, Ends(zero, zero)))
+        taken, pull = self.vjp(step, own, entry, (y, memory, zero, Ends(zero, zero)))
         inside = tree_map(jnp.zeros_like, (y, taken.coefficients, zero, zero))
         if has_inner_rows:
             inside, after, everybody = self.gather_rows(
@@ -234,11 +239,16 @@ class LaneReplay:
 
         step_bar = Replayed(
             only_active(after.y), only_active(after.shift), coefficients_bar, shift_bar, h_bar,
-            memory=None, evals=None,
+            memory=only_active(after.memory), evals=None,
         )  # fmt: skip
-        (y_back, shift_back, ends_back), own_bar, shared_bar = pull(step_bar)
+        (y_back, memory_back, shift_back, ends_back), own_bar, shared_bar = pull(step_bar)
+        y, memory = tree_map(
+            lambda new, old: jnp.where(active, new, old),
+            (add(y_back, y_bar), memory_back), (after.y, after.memory),
+        )  # fmt: skip
         walk = after._replace(
-            y=tree_map(lambda new, old: jnp.where(active, new, old), add(y_back, y_bar), after.y),
+            y=y,
+            memory=memory,
             shift=jnp.where(active, shift_back, after.shift),
             ends=add(after.ends, ends_back),
             own=add(after.own, own_bar),
@@ -250,12 +260,12 @@ class LaneReplay:
 
         A lane that did not step takes an empty step from its first state.
         """
-        y0, t0 = self.first(own)
-        shapes = tree_map(lambda x: jax.ShapeDtypeStruct(x.shape[:-1], x.dtype), y0)
+        begin, t0 = self.first(own)
+        shapes = tree_map(lambda x: jax.ShapeDtypeStruct(x.shape[:-1], x.dtype), begin)
         found = compute_once(chunk.log.read(k, ids, shapes), self.one)
         steps = chunk.steps if ids is None else chunk.steps[ids]
         active = (k < steps) & (found.kind >= 0)
-        return active, *_only(active, found, y0, t0)
+        return active, *_only(active, found, begin, t0)
 
     def gather_rows(
         self, own: Inputs, ids: Any, active: jax.Array, entry: Entry, y: Any, taken: Replayed,
@@ -314,7 +324,8 @@ class LaneReplay:
 
     def finish(self, own: Inputs, walk: Walk, everybody: All) -> Inputs:
         """The cotangents of the inputs, each with lanes first, or summed over them."""
-        y0, t0 = self.first(own)
+        walk, everybody = self.at_the_start(own, walk, everybody)
+        (y0, _), t0 = self.first(own)
         first_row = lanes_last(tree_map(lambda x: x[:, 0], self.rows))
         t_bar, y_bar, own_bar, shared_bar = self.pull_end(own, t0, y0, first_row)
         ts = everybody.ts.reshape(self.size, self.n)
@@ -323,17 +334,34 @@ class LaneReplay:
             lanes_first(add(walk.own, own_bar)), add(everybody.shared, shared_bar)
         )
         result = zero_cotangent(self.inputs)
-        replace = {
+        changes = {
             "field": eqx.combine(field, result.field),
             "save": eqx.combine(save, result.save),
             "y0": lanes_first(add(walk.y, y_bar)),
             "ts": ts if self.wants_times else jnp.zeros_like(ts),
         }
         if self.inputs.probe is not None:
-            replace["probe"] = self.evals(walk).astype(self.inputs.probe.dtype)
+            changes["probe"] = self.evals(walk).astype(self.inputs.probe.dtype)
         batched = self.lanes.batched
-        result = sum_shared(result._replace(**replace), self.inputs, batched)
+        result = sum_shared(result._replace(**changes), self.inputs, batched)
         return spoil_lanes(result, batched, self.is_lost)
+
+    def at_the_start(self, own: Inputs, walk: Any, everybody: All) -> tuple[Any, All]:
+        """Pull the cotangent of the first memory back to what the solver made it of."""
+        if not jax.tree_util.tree_leaves(walk.memory):
+            return walk, everybody
+
+        def begin(problem, _, t, y):
+            return first_memory(replace(problem, y0=y, ts=problem.ts.at[0].set(t)))
+
+        (y0, _), t0 = self.first(own)
+        _, pull = self.vjp(begin, own, None, (t0, y0))
+        # Without a step there is nothing to pull back, and f may be NaN.
+        (t, y), own_bar, shared = pull(
+            tree_map(lambda x: jnp.where(self.has_no_steps, 0, x), walk.memory)
+        )
+        walk = walk._replace(y=add(walk.y, y), own=add(walk.own, own_bar), shift=walk.shift + t)
+        return walk, everybody._replace(shared=add(everybody.shared, shared))
 
     def evals(self, walk: Any) -> jax.Array:
         """Evaluations of f in the backward pass, per lane."""
@@ -342,7 +370,12 @@ class LaneReplay:
         return jnp.where(self.is_idle, 0, self.found.num_accepted * per_step)
 
 
-def _only(active: jax.Array, found: LaneEntry, y0: Any, t0: jax.Array) -> tuple[Entry, Any]:
+def first_memory(problem: Problem) -> Any:
+    """What the solver remembers before the first step; None of one-step methods."""
+    return None if problem.solver.is_one_step else problem.memory(problem.begin())
+
+
+def _only(active: jax.Array, found: LaneEntry, begin: Any, t0: jax.Array) -> tuple[Entry, Any]:
     """The entries of active lanes; the others take an empty step from their first state."""
     zero = jnp.zeros_like(t0)
 
@@ -353,4 +386,4 @@ def _only(active: jax.Array, found: LaneEntry, y0: Any, t0: jax.Array) -> tuple[
         pick(found.hi, t0), pick(found.lo, zero), pick(found.h, zero),
         pick(found.kind, FREE), jnp.zeros_like(zero), found.first_row,
     )  # fmt: skip
-    return entry, tree_map(pick, found.y, y0)
+    return entry, tree_map(pick, found.kept, begin)

@@ -7,12 +7,38 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..core.lane_calls import Lanes
+from ..core.lane_calls import Lanes, lane_call
+from ..core.lanes import varying_axes
 from ..core.trees import is_differentiable, tree_map
 from ..loops.lane_arrays import lanes_last
 from ..loops.lane_log import Recorded
 from ..loops.problem import Trajectory
 from .gradient import Inputs, Settings, make_engine, mark_lanes, solve_lanes
+
+
+def call_by_lane(
+    function: Callable, settings: Settings, static: Any, *operands: Any, copies: bool = True
+) -> Any:
+    """function(lanes, settings, static, *operands), which is told of lanes where it suits.
+
+    Over a mesh every device keeps to the loop of one system, vmapped.
+
+    Args:
+        function: of one system, or of lanes.
+        settings: of the solve.
+        static: what else is known when it is compiled.
+        operands: the inputs first.
+        copies: see `lane_call`.
+    """
+    if not suits_lanes(settings, operands[0]) or varying_axes(operands):
+        return function(None, settings, static, *operands)
+    return lane_call(function, (settings, static), *operands, copies=copies)
+
+
+def suits_lanes(settings: Settings, inputs: Inputs) -> bool:
+    """Whether the lane engine can solve the problem."""
+    begins_anew = inputs.history is None or settings.solver.is_one_step
+    return settings.solver.suits_lanes and begins_anew and not settings.dense
 
 
 def record_lanes(

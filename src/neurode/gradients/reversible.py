@@ -14,16 +14,27 @@ import jax
 import jax.numpy as jnp
 
 from ..core.clock import Clock
+from ..core.lane_calls import Lanes
 from ..core.lanes import any_lane, freeze, while_any
 from ..core.one_way import reverse_only
-from ..core.trees import subtract
+from ..core.trees import is_differentiable, subtract, zero_cotangent
 from ..loops.driver import integrate
 from ..loops.problem import FREE, LAST, Entry, Recording, Trajectory
 from ..loops.replay import read_entry
 from ..solvers.explicit_rk import ExplicitRungeKutta
 from ..solvers.solver import Solver
 from ..stepping.controller import StepController
-from .gradient import GradientStrategy, Inputs, Settings, make_problem, mark_failure
+from .checkpointed import pull_each
+from .gradient import (
+    GradientStrategy,
+    Inputs,
+    Settings,
+    make_problem,
+    mark_failure,
+    solve_lanes,
+)
+from .lane_replay import LaneReplay
+from .lane_tape import blank_record, call_by_lane, record_lanes
 from .tape_backward import Cotangents, TapeBackward
 
 _NO_SECOND = (
@@ -38,7 +49,8 @@ class Reversible(GradientStrategy):
     Needs a reversible solver: `nd.ReversibleRK(nd.Tsit5())`, `nd.AsynchronousLeapfrog()`, or for
     Hamiltonians `nd.Leapfrog()`. Rounding errors grow on the way back where the dynamics forget;
     the way back ends at t0, so that its error there is known: where it exceeds the tolerance,
-    a `RuntimeWarning` says so.
+    a `RuntimeWarning` says so. Many lanes (`jax.vmap`) write their attempts down in bounded memory
+    instead, as under `Checkpointed`: the same gradient, with nothing to undo.
 
     Args:
         warns: whether to warn. (The warning is a host callback, run only when it is due; a program
@@ -69,12 +81,19 @@ class Reversible(GradientStrategy):
 
     def run(self, settings: Settings, inputs: Inputs) -> Trajectory:
         """Solve, differentiably in reverse mode."""
-        return _solve(settings, self.warns, inputs)
+        return call_by_lane(_run, settings, self.warns, inputs, copies=False)
 
 
 def _instead(solver: Solver) -> str:
     method = type(solver).__name__ if isinstance(solver, ExplicitRungeKutta) else "Tsit5"
     return f"nd.ReversibleRK(nd.{method}())"
+
+
+def _run(lanes: Lanes | None, settings: Settings, warns: bool, inputs: Inputs) -> Any:
+    """The solve of one system, or of many lanes."""
+    if lanes is None:
+        return _solve(settings, warns, inputs)
+    return _solve_lanes(settings, lanes, inputs), True
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -84,22 +103,59 @@ def _solve(settings: Settings, warns: bool, inputs: Inputs) -> Trajectory:
 
 
 def _forward(settings: Settings, warns: bool, inputs: Inputs) -> tuple:
-    del warns
     inputs = reverse_only(inputs, _NO_SECOND)
+    visible, kept = call_by_lane(_record, settings, warns, inputs)
+    return visible, (inputs, kept)
+
+
+def _record(lanes: Lanes | None, settings: Settings, warns: bool, inputs: Inputs) -> Any:
+    """The trajectory, and what the backward pass needs of it."""
+    if lanes is not None:
+        return blank_record(partial(_record, None, settings, warns), settings, lanes, inputs)
     recording = Recording(log=inputs.controller.count is None)
     trajectory = integrate(make_problem(settings, inputs), recording)
     visible = trajectory._replace(log=None)
-    return mark_failure(settings, visible), (inputs, trajectory._replace(rows=None))
+    return mark_failure(settings, visible), trajectory._replace(rows=None)
 
 
 def _backward(settings: Settings, warns: bool, residuals: tuple, cotangent: Trajectory) -> tuple:
     inputs, found = residuals
-    backward = _Backward(settings, 0, inputs, found, cotangent)
+    cotangent = eqx.filter(cotangent, is_differentiable)
+    pulled = call_by_lane(_pull, settings, warns, inputs, found, cotangent)
+    return (eqx.combine(pulled, zero_cotangent(inputs)),)
+
+
+def _pull(lanes: Lanes | None, settings: Settings, warns: bool, *operands: Any) -> Any:
+    """The cotangents of the inputs that have one; operands are inputs, found and cotangent."""
+    if lanes is not None:
+        pull = partial(_pull, None, settings, warns)
+        return pull_each(pull, True, settings, lanes, *operands), True
+    backward = _Backward(settings, 0, *operands)
     backward.warns = warns
-    return (backward.run(),)
+    return eqx.filter(backward.run(), is_differentiable)
 
 
 _solve.defvjp(_forward, _backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _solve_lanes(settings: Settings, lanes: Lanes, inputs: Inputs) -> Trajectory:
+    """Many lanes: their log of attempts is bounded, so that nothing need be undone."""
+    return solve_lanes(settings, lanes, inputs)
+
+
+def _forward_lanes(settings: Settings, lanes: Lanes, inputs: Inputs) -> tuple:
+    inputs = reverse_only(inputs, _NO_SECOND)
+    visible, found, recorded = record_lanes(settings, None, lanes, inputs)
+    return visible, (inputs, found, recorded)
+
+
+def _backward_lanes(settings: Settings, lanes: Lanes, residuals: tuple, cotangent: Any) -> tuple:
+    inputs, found, recorded = residuals
+    return (LaneReplay(settings, lanes, inputs, found, recorded, cotangent).run(),)
+
+
+_solve_lanes.defvjp(_forward_lanes, _backward_lanes)
 
 
 class _Backward(TapeBackward):

@@ -36,8 +36,8 @@ class LaneEntry(NamedTuple):
     """As in `Entry`, or REJECTED; in time's dtype."""
     first_row: jax.Array
     """As in `Entry`; in time's dtype."""
-    y: Any
-    """The state at which it began, lanes last."""
+    kept: Any
+    """The state at which it began, and the solver's memory, lanes last."""
 
 
 class LaneLog(NamedTuple):
@@ -59,12 +59,12 @@ class LaneLog(NamedTuple):
         """Whether another attempt can be written."""
         return self.count < self.capacity
 
-    def write(self, ids: jax.Array | None, carry: Any, taken: Any) -> "LaneLog":
+    def write(self, ids: jax.Array | None, carry: Any, kept: Any, taken: Any) -> "LaneLog":
         """Note an attempt of the lanes with these numbers; None: of all, in order."""
         kind = jnp.where(taken.accept, taken.kind, REJECTED)
         entry = [*carry.clock, taken.h, kind, carry.next_row]
         times = jnp.stack([x.astype(self.times.dtype) for x in entry], axis=-1)
-        states = tree_map(lambda x: x.reshape(-1, x.shape[-1]).T, carry.y)
+        states = tree_map(lambda x: x.reshape(-1, x.shape[-1]).T, kept)
         size = self.verdicts.shape[1]
         if ids is None:
             at = self.count * size
@@ -114,27 +114,27 @@ class Recorded(NamedTuple):
     """Attempts of each lane."""
 
 
-def capacity(y: Any, dtype: Any, size: int, max_steps: int, max_bytes: int | None) -> int:
+def capacity(kept: Any, dtype: Any, size: int, max_steps: int, max_bytes: int | None) -> int:
     """How many attempts to keep at a time.
 
     Args:
-        y: one lane's state, or its shapes.
+        kept: what is kept of one lane, or its shapes.
         dtype: of time.
         size: how many lanes.
         max_steps: the budget of attempts.
         max_bytes: memory for them; None for a little.
     """
-    attempt = size * (nbytes(y) + 5 * jnp.dtype(dtype).itemsize + 1)
+    attempt = size * (nbytes(kept) + 5 * jnp.dtype(dtype).itemsize + 1)
     budget = _LOG_BYTES if max_bytes is None else max_bytes
     fewest = _FEWEST if max_bytes is None else 2
     return min(max(fewest, budget // attempt), max_steps)
 
 
-def blank_log(y: Any, dtype: Any, size: int, room: int) -> LaneLog:
-    """A log in which nothing is written yet; y is one lane's state, or its shapes."""
+def blank_log(kept: Any, dtype: Any, size: int, room: int) -> LaneLog:
+    """A log in which nothing is written yet, of what is kept of one lane, or its shapes."""
     return LaneLog(
         jnp.zeros((room * size, 5), dtype),
-        tree_map(lambda x: jnp.zeros((room * size, x.size), x.dtype), y),
+        tree_map(lambda x: jnp.zeros((room * size, x.size), x.dtype), kept),
         jnp.zeros((room, size), bool),
         jnp.zeros((), jnp.int32),
     )

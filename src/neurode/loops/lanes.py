@@ -155,12 +155,17 @@ class LaneEngine:
 
     def record(self, max_bytes: int | None) -> tuple[LaneState, Recorded]:
         """As `run` from the start, with what a gradient needs written down."""
-        carry, y0 = self.start(), self.problem.y0
+        carry = self.start()
+        kept = tree_map(lambda x: jax.ShapeDtypeStruct(x.shape[:-1], x.dtype), self.kept(carry))
         dtype, max_steps = self.problem.ts.dtype, self.problem.max_steps
-        room = capacity(y0, dtype, self.size, max_steps, max_bytes)
-        log = blank_log(y0, dtype, self.size, room)
+        room = capacity(kept, dtype, self.size, max_steps, max_bytes)
+        log = blank_log(kept, dtype, self.size, room)
         start = LaneState(carry, self.blank_rows(), log)
         return record(self.run, start, self.is_alive, max_steps)
+
+    def kept(self, carry: Carry) -> tuple:
+        """What is kept of a step's beginning: the state, and the solver's memory."""
+        return carry.y, self.problem.solver.memory(carry.solver_state)
 
     def is_alive(self, carry: Carry) -> jax.Array:
         """Which lanes have a step to take."""
@@ -221,7 +226,7 @@ class LaneEngine:
 
         new, taken = over_lanes(step)(own, old, alive, verdict)
         if log is not None:
-            log = log.write(ids if level else None, old, taken)
+            log = log.write(ids if level else None, old, self.kept(old), taken)
         if self.n == 2:
             total = state.total
             if self.quadrature is not None:
@@ -345,7 +350,7 @@ class LaneEngine:
             num_jacobians=jnp.zeros_like(carry.num_steps),  # explicit solvers only
             next_step=carry.h,
             controller_state=lanes_first(carry.controller_state),
-            memory=None,  # one-step solvers only
+            memory=lanes_first(self.problem.solver.memory(carry.solver_state)),
             mark=jnp.zeros_like(carry.num_steps),
             log=None,
             tape=None,

@@ -87,7 +87,7 @@ class Solver(abc.ABC):
     @property
     def suits_lanes(self) -> bool:
         """Whether the lane engine takes it; the others run under `jax.vmap` step by step."""
-        return self.is_one_step and not self.is_implicit
+        return (self.is_one_step or self.is_reversible) and not self.is_implicit
 
     @property
     @abc.abstractmethod
