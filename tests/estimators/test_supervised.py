@@ -115,6 +115,20 @@ def test_labels_keep_their_type(labels, tmp_path):
     assert set(loaded.predict(X).tolist()) <= set(labels.tolist())
 
 
+@pytest.mark.filterwarnings("error:y holds labels")
+@pytest.mark.parametrize("unit", ["ns", "D"])
+def test_labels_may_be_dates(tmp_path, unit):
+    X, y = make_blobs()
+    dates = np.array(["2020-01-01", "2021-06-01"], f"datetime64[{unit}]")
+    y = dates[(y == "a").astype(int)]
+    model = nd.ODENetClassifier(**QUICK | {"steps": 1}).fit(X, y)
+    assert 0 <= model.score(X, y) <= 1
+    loaded = nd.load(model.save(tmp_path / "m.safetensors"))
+    np.testing.assert_array_equal(loaded.classes_, dates)
+    assert loaded.classes_.dtype == dates.dtype
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+
+
 def test_training_stops_when_nothing_gets_better_and_goes_no_further_when_asked_again(tmp_path):
     X, y = make_blobs(66)
     y = np.random.default_rng(0).permutation(y)  # nothing to learn

@@ -189,8 +189,8 @@ def _weigh_classes(class_weight: Any, classes: np.ndarray, codes: np.ndarray) ->
         return compute_sample_weight("balanced", codes)
     try:
         each = dict(class_weight)
-        strangers = [label for label in each if label not in set(classes.tolist())]
-        factors = np.array([float(each.get(label, 1.0)) for label in classes.tolist()])
+        strangers = [label for label in each if label not in set(classes)]
+        factors = np.array([float(each.get(label, 1.0)) for label in classes])
     except (TypeError, ValueError):
         raise SettingError(
             f"class_weight must be a dict {{label: weight}}, got {class_weight!r}"

@@ -140,7 +140,8 @@ def read_weights(sample_weight: Any, x: np.ndarray) -> np.ndarray:
 
 def find_unseen(y: Any, classes: np.ndarray) -> str | None:
     """Say which labels are none of the classes, or None."""
-    unseen = [label for label in np.unique(np.asarray(y)) if label not in set(classes.tolist())]
+    known = set(classes)
+    unseen = [label for label in np.unique(np.asarray(y)) if label not in known]
     if not unseen:
         return None
     return (

@@ -112,7 +112,8 @@ def _adopt(e: Any, metadata: dict[str, Any]) -> None:
 
 def _write_labels(classes: np.ndarray) -> dict[str, Any]:
     kind = "object" if classes.dtype.kind == "O" else classes.dtype.str
-    return {"dtype": kind, "values": classes.tolist()}
+    values = classes.view(np.int64) if classes.dtype.kind in "mM" else classes  # dates, spans
+    return {"dtype": kind, "values": values.tolist()}
 
 
 def _as_json(pairs: Any) -> list[tuple[Any, Any]]:
