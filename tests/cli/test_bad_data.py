@@ -103,3 +103,10 @@ def test_unwritable_folder(neurode, tmp_path):
         assert str(out) in line
         assert "is a file" in line
         assert "is a file" in neurode("demo", "--out", out, "--quiet").mistake()
+
+
+def test_missing_digits_are_to_be_fetched_by_hand(neurode, tmp_path):
+    said = neurode("reproduce", "table1", "--data", tmp_path, "--run", tmp_path / "run").mistake()
+    assert "lacks train-images" in said
+    assert "; fetch them from http" in said
+    assert "download=True" not in said

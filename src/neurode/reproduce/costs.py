@@ -78,6 +78,7 @@ def run(
         interrupted=False,
         seeds=(config.seed,),
         seconds=trained.seconds + time.monotonic() - began,
+        is_trial=not config.weights,
         notes=(f"{trained.described}; medians of {ROUNDS} rounds",),
     )
 

@@ -67,6 +67,7 @@ def run(
         interrupted=False,
         seeds=(config.seed,),
         seconds=trained.seconds,
+        is_trial=not config.weights,
         notes=(trained.described,),
     )
 

@@ -93,6 +93,7 @@ def run(
         interrupted=False,
         seeds=(config.seed,),
         seconds=trained.seconds,
+        is_trial=not config.weights,
         notes=(trained.described,),
     )
 
