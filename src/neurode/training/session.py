@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -139,7 +140,7 @@ class Session:
         self._log.append_steps({name: values[is_logged] for name, values in records.items()})
         latest = {name: values[-1].item() for name, values in records.items() if name != "step"}
         if has_failed:
-            self._done = int(steps[-1]) - int(skipped)  # the model is that of before the row
+            self._rewind(int(steps[-1]) - int(skipped))
             raise self._failure(int(steps[-1]), latest)
         self._done += int(tried)
         self._progress.update(records, seconds, is_first=self._pace.is_first)
@@ -166,10 +167,22 @@ class Session:
             or (every is not None and self._done % every == 0)
             or now - self._saved_at >= self._plan.checkpoint_seconds
         )
-        if self._folder is not None and is_due:
+        if is_due:
+            self._save()
+
+    def _save(self) -> None:
+        if self._folder is not None:
             self._log.sync()
-            save_checkpoint(self._folder, Checkpoint(self._state, now - self._origin))
+            seconds = time.monotonic() - self._origin
+            save_checkpoint(self._folder, Checkpoint(self._state, seconds))
             self._saved, self._saved_at = self._done, time.monotonic()
+
+    def _rewind(self, step: int) -> None:
+        """Forget the updates since a step that were not made, and keep what was learned by then."""
+        state, self._done = self._state, step
+        numbers = jnp.full_like(state.step, step), jnp.zeros_like(state.skipped)
+        self._state = eqx.tree_at(lambda state: (state.step, state.skipped), state, numbers)
+        self._save()
 
     def _result(self) -> FitResult:
         return FitResult(
