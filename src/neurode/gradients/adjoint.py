@@ -89,7 +89,7 @@ def along_solution(
     pull: Callable[[Scalar, State], tuple[State, Any]],
     y0: tuple[State, Any],
     elapsed: Times,
-    first_step: Scalar,
+    first_step: Scalar | None,
 ) -> Problem:
     """a' = -a^T df/dy along a step of a known solution, and the quadrature of a^T df/dp with it.
 
@@ -116,16 +116,18 @@ def along_solution(
         controller = eqx.tree_at(
             lambda c: c.limits, controller, limits, is_leaf=lambda x: x is None
         )
+    else:
+        controller, first_step = EqualSteps(steps=jnp.ones((), jnp.int32)), None
     return Problem(
         field=field,
         y0=y0,
         ts=elapsed,
         tolerance=tolerance,
         solver=solver,
-        controller=controller if controller.adaptive else EqualSteps(steps=jnp.ones((), jnp.int32)),
+        controller=controller,
         max_steps=settings.max_steps,
         norm=norm,
-        first_step=first_step if controller.adaptive else None,
+        first_step=first_step,
         skip_empty=True,
         controlled=lambda state: state[0],
     )

@@ -22,18 +22,13 @@ from neurode.report import draw_errors
 from neurode.reproduce.experiment import Findings, Value
 from neurode.reproduce.table1_measures import apply, compile_step, measure_memory, measure_share
 from neurode.reproduce.table1_models import MODELS, Row
-from neurode.reproduce.trained_odenet import QUICK, Config, obtain_odenet
+from neurode.reproduce.trained_odenet import QUICK, Config, name_run, obtain_odenet
 
 __all__ = ["QUICK", "Config", "name_run", "run"]
 
 ROWS = {key: row for key, row in MODELS.items() if not row.deskewed}
 AGAINST = "ResNet"
 ROUNDS = 7
-
-
-def name_run(config: Config) -> str:
-    """Return the run folder's name: what people vary."""
-    return f"seed{config.seed}" + ("-table1" if config.weights else "")
 
 
 def run(

@@ -13,7 +13,14 @@ from neurode.ivp import solve
 from neurode.models import ODENet
 from neurode.report import Curve, Panel, Points, draw_panels
 from neurode.reproduce.experiment import Findings, Value
-from neurode.reproduce.trained_odenet import QUICK, Config, Trained, accuracy, obtain_odenet
+from neurode.reproduce.trained_odenet import (
+    QUICK,
+    Config,
+    Trained,
+    accuracy,
+    name_run,
+    obtain_odenet,
+)
 
 __all__ = ["QUICK", "Config", "name_run", "run"]
 
@@ -21,11 +28,6 @@ COUNTS = (2, 4, 8, 16, 32, 64)
 ADAPTIVE = "adaptive"
 _SHOWN, _DRAWN_STEPS = 6, 6  # images in the picture; Euler steps there: the paper's residual blocks
 _REFERENCE = 1e-6
-
-
-def name_run(config: Config) -> str:
-    """Return the run folder's name: what people vary."""
-    return f"seed{config.seed}" + ("-table1" if config.weights else "")
 
 
 def run(

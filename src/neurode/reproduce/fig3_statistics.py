@@ -16,7 +16,14 @@ from neurode.models import ODENet, odenet
 from neurode.report import Curve, Panel, Points, draw_panels
 from neurode.reproduce.experiment import Findings, Value
 from neurode.reproduce.fig1_euler import solve_logits
-from neurode.reproduce.trained_odenet import QUICK, Config, Trained, accuracy, obtain_odenet
+from neurode.reproduce.trained_odenet import (
+    QUICK,
+    Config,
+    Trained,
+    accuracy,
+    name_run,
+    obtain_odenet,
+)
 from neurode.solvers import Adams, Dopri5
 
 __all__ = ["QUICK", "Config", "name_run", "run"]
@@ -45,11 +52,6 @@ class Swept(NamedTuple):
     accuracies: np.ndarray
     nfe: np.ndarray
     seconds: np.ndarray
-
-
-def name_run(config: Config) -> str:
-    """Return the run folder's name: what people vary."""
-    return f"seed{config.seed}" + ("-table1" if config.weights else "")
 
 
 def run(

@@ -48,6 +48,11 @@ class Config:
 QUICK = {"steps": 30, "images": 32, "tested": 64}
 
 
+def name_run(config: Config) -> str:
+    """Return the run folder's name: what people vary."""
+    return f"seed{config.seed}" + ("-table1" if config.weights else "")
+
+
 class Trained(NamedTuple):
     """A network and what it was not trained on.
 
