@@ -4,11 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import neurode as nd
 from neurode import store
 from neurode.data import DataError
 from neurode.estimators import SettingError
+from neurode.estimators.updates import warn_of_skipped
+from neurode.training import ConfigMismatch, FitResult, TrainingError
 
 X = np.random.default_rng(0).normal(size=(12, 3))
 Y = np.arange(12) % 2
@@ -69,10 +72,12 @@ def test_examples(x, y, how, message):
     assert "\n" not in str(caught.value)
 
 
+SMALL = {"width": 2, "hidden": (2,), "solver": nd.HeunEuler(), "gradient": nd.Direct()}
+
+
 @pytest.fixture(scope="module")
 def small():
-    settings = {"width": 2, "hidden": (2,), "solver": nd.HeunEuler(), "gradient": nd.Direct()}
-    return nd.ODENetClassifier(**settings, steps=1, max_steps=32).fit(X, Y)
+    return nd.ODENetClassifier(**SMALL, steps=1, max_steps=32).fit(X, Y)
 
 
 def test_labels_unseen_in_training(small):
@@ -96,11 +101,34 @@ def test_a_solve_that_fails_names_its_row(small):
         small._predict_rows(X, 1e-12)
 
 
-def test_training_that_blows_up_says_at_which_step():
-    settings = {"width": 2, "hidden": (2,), "solver": nd.HeunEuler(), "gradient": nd.Direct()}
-    model = nd.ODENetClassifier(**settings, steps=100, max_steps=1, tolerance=1e-9)
-    with pytest.raises(RuntimeError, match=r"training stopped at step 21.*Try a lower learning"):
+@pytest.mark.parametrize("steps", [1, 7, 100])
+def test_training_that_cannot_solve_says_at_which_step(steps):
+    """However few the updates: that none was made is an error too."""
+    model = nd.ODENetClassifier(**SMALL, steps=steps, max_steps=1, tolerance=1e-9)
+    message = rf"stopped at step {min(steps, 21)}: the last .* within max_steps=1.*allow more"
+    with pytest.raises(TrainingError, match=message) as caught:
         model.fit(X, Y)
+    assert "optax" not in str(caught.value)
+
+
+def test_many_updates_left_out_are_warned_of():
+    history = {"loss": np.where(np.arange(20) % 5 == 0, np.nan, 1.0)}
+    result = FitResult(None, history, 20, interrupted=False, seconds=0.0)
+    with pytest.warns(ConvergenceWarning, match="4 of 20 updates were left out.*max_steps=3"):
+        warn_of_skipped(result, 3)
+
+
+def test_a_run_with_other_settings_is_told_by_their_names(tmp_path):
+    fit = lambda **changed: nd.ODENetClassifier(**SMALL | {"steps": 1} | changed).fit(  # noqa: E731
+        X, Y, run=tmp_path
+    )
+    fit()
+    fit(progress=False, predict_tolerance=1e-2)  # of no account to a fit
+    changed = {"augment": 1, "class_weight": "balanced", "hidden": (3,), "random_state": 7}
+    with pytest.raises(ConfigMismatch) as caught:
+        fit(**changed)
+    for name in changed:
+        assert f"  {name}: " in str(caught.value)
 
 
 def test_files_of_others(small, tmp_path):

@@ -94,3 +94,12 @@ def test_a_finite_loss_alone_is_not_enough(regression, objective, optimizer):
     assert caught.value.step == 3
     assert np.isfinite(caught.value.loss)
     np.testing.assert_allclose(caught.value.result.model, 0.64, rtol=1e-6)
+
+
+def test_that_no_update_was_made_is_an_error_however_few_there_were(regression, tmp_path):
+    batches = regression.make_batches(bad=range(5))
+    with pytest.raises(TrainingError, match="stopped at step 4.*that of step 0") as caught:
+        regression.train(tmp_path, steps=4, batches=batches, skip_non_finite=9)
+    assert caught.value.result.steps_done == 0
+    result = regression.train(tmp_path, steps=6, batches=batches, skip_non_finite=9)
+    assert np.isfinite(result.history["loss"][-1])

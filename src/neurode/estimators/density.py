@@ -24,13 +24,13 @@ from neurode.estimators.flow_files import write_flow
 from neurode.estimators.flow_settings import TRACES, check_flow_settings, read_hidden
 from neurode.estimators.flow_training import (
     Schedule,
-    count_skipped,
     make_batches,
     make_flow,
     smoothing_width,
     train_flow,
 )
 from neurode.estimators.tables import read_table_rows
+from neurode.estimators.updates import count_skipped
 from neurode.gradients import Backsolve
 from neurode.gradients.gradient import GradientStrategy
 from neurode.models import FlowLikelihood, SolveOptions

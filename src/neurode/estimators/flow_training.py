@@ -15,13 +15,13 @@ from jaxtyping import Array, Int, Key
 from neurode.data import ArrayBatches, FullBatch
 from neurode.estimators.columns import Columns
 from neurode.estimators.estimator import SettingError
+from neurode.estimators.updates import fit_patiently
 from neurode.models import Flow, Normal, StudentT
 from neurode.nn import ConcatSquashField, MLPField, PlanarField
-from neurode.training import FitResult, TrainingError, fit
+from neurode.training import FitResult
 
 _LAST_RATE = 0.01  # of the learning rate, at the last step
 _MOST_GRADIENT = 5.0  # its norm is clipped
-_SKIPPED = 20  # iterations in a row that may fail and be left out
 _START_FREEDOM = 4.0  # of a Student base
 
 
@@ -205,39 +205,20 @@ def train_flow(
     Raises:
         TrainingError: training met what is not finite, again and again.
     """
-    try:
-        return fit(
-            objective,
-            flow,
-            batches,
-            optimizer=make_optimizer(schedule),
-            steps=schedule.steps,
-            key=key,
-            run=run,
-            config=config,
-            resume=resume,
-            skip_non_finite=_SKIPPED,
-            progress=progress,
-        )
-    except TrainingError as error:
-        history = error.result.history
-        tail = history.get("nfe_forward", np.zeros(0))[-_SKIPPED:]
-        if not len(tail) or tail.min() < max_steps * evaluations:
-            raise
-        raise TrainingError(
-            f"training stopped at step {error.step}: the last {len(tail)} iterations could not be "
-            f"solved within max_steps={max_steps} steps and were left out, so the field has turned "
-            f"stiff ({count_skipped(history)} iterations were left out in all). Lower the "
-            "learning_rate, add some weight_decay, or allow more max_steps",
-            error.step,
-            error.loss,
-            error.result,
-        ) from error
-
-
-def count_skipped(history: dict[str, Any]) -> int:
-    """How many updates were not made, because the loss was not finite."""
-    return int(np.sum(~np.isfinite(history["loss"])))
+    return fit_patiently(
+        objective,
+        flow,
+        batches,
+        max_steps=max_steps,
+        evaluations=evaluations,
+        optimizer=make_optimizer(schedule),
+        steps=schedule.steps,
+        key=key,
+        run=run,
+        config=config,
+        resume=resume,
+        progress=progress,
+    )
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Key
 
 from neurode.core.status import SolveError, Status
 from neurode.data import ArrayBatches, Events, FullBatch
+from neurode.estimators.updates import fit_patiently
 from neurode.models import (
     EventLikelihood,
     EventRate,
@@ -22,7 +23,7 @@ from neurode.models import (
     differentiate_log_rates,
     follow_intensity,
 )
-from neurode.training import FitResult, fit
+from neurode.training import FitResult
 
 HALF_SPAN = 4.0
 """The model's clock runs from -4 to 4 over the windows: there, networks are neither flat nor steep.
@@ -30,7 +31,6 @@ HALF_SPAN = 4.0
 
 _PIECE = 512  # events that a window is cut into at most, for batches
 _LAST_RATE = 0.01  # of the learning rate, at the last step
-_SKIPPED = 10  # updates in a row that may fail and be left out
 _NODES = 256  # intervals of the band over the windows
 _FAR = 4  # a forecast of it has at most so many times these
 _BUCKET = 1024  # times of an evaluation at least
@@ -149,10 +149,12 @@ def train_intensity(
     batches = FullBatch(pieces) if size >= count else ArrayBatches(pieces, size, key=for_batches)
     numbers = (-HALF_SPAN, count, events.count, schedule.precision)
     start, windows, total, precision = (jnp.asarray(x, model.rate.scale.dtype) for x in numbers)
-    return fit(
+    return fit_patiently(
         EventLikelihood(options, start, windows, total, precision),
         model,
         batches,
+        max_steps=options.max_steps,
+        evaluations=options.solver.evaluations.step,
         optimizer=_make_optimizer(schedule),
         steps=schedule.steps,
         key=for_fit,
@@ -160,7 +162,6 @@ def train_intensity(
         config=config,
         resume=resume,
         trainable=LatentIntensity(True, EventRate(True, False), True),  # pyright: ignore[reportArgumentType]
-        skip_non_finite=_SKIPPED,
         progress=progress,
     )
 

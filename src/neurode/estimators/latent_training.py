@@ -16,6 +16,7 @@ from neurode.estimators.collections import Collection
 from neurode.estimators.crops import CroppedSeries, Growing, SeriesRows, Stretches
 from neurode.estimators.scaling import Scaling, spread
 from neurode.estimators.series import observed_values
+from neurode.estimators.updates import fit_patiently
 from neurode.models import (
     BernoulliEmission,
     EventRate,
@@ -26,7 +27,7 @@ from neurode.models import (
     PoissonEmission,
     SolveOptions,
 )
-from neurode.training import FitResult, fit
+from neurode.training import FitResult
 
 LIKELIHOODS = ("gaussian", "bernoulli", "poisson")
 _FIRST_NOISE = 0.3  # of a variable's standard deviation, where noise is learned
@@ -189,7 +190,7 @@ def train(
     warmup = round(schedule.kl_warmup * schedule.steps)
     growth = round(schedule.curriculum * schedule.steps)
     is_noise_learned = getattr(model.emission, "is_learned", False)
-    return fit(
+    return fit_patiently(
         LatentLoss(options, schedule.samples, schedule.consistency),
         model,
         CroppedSeries(
@@ -198,6 +199,8 @@ def train(
             schedule.shortest,
             warmup,
         ),
+        max_steps=options.max_steps,
+        evaluations=options.solver.evaluations.step,
         optimizer=_make_optimizer(schedule.learning_rate, schedule.weight_decay, schedule.steps),
         steps=schedule.steps,
         key=key,
@@ -205,7 +208,6 @@ def train(
         config=config,
         resume=resume,
         trainable=_mark(is_noise_learned, None if model.rate is None else EventRate(True, False)),  # pyright: ignore[reportArgumentType]
-        skip_non_finite=10,
         progress=progress,
     )
 

@@ -14,8 +14,9 @@ from jaxtyping import Array, Int, Key
 from neurode.data import ArrayBatches, FullBatch, SeriesBatch
 from neurode.estimators.scaling import Scaling
 from neurode.estimators.series import observed_values
+from neurode.estimators.updates import fit_patiently
 from neurode.models import Dynamics, Observations, SolveOptions, TrajectoryLoss
-from neurode.training import FitResult, fit
+from neurode.training import FitResult
 
 _FIRST_HORIZON = 0.15  # of each trajectory, at the first step
 _LAST_RATE = 0.01  # of the learning rate, at the last step
@@ -129,10 +130,12 @@ def fit_network(
     whole = size >= len(series)
     inner = FullBatch(observed) if whole else ArrayBatches(observed, size, key=key)
     model = Dynamics(field, jnp.asarray(scaling.states(first), dtype))
-    result = fit(
+    result = fit_patiently(
         TrajectoryLoss(options, jnp.asarray(magnitude, dtype)),
         model,
         GrowingHorizon(inner, round(schedule.curriculum * schedule.steps)),
+        max_steps=options.max_steps,
+        evaluations=options.solver.evaluations.step,
         optimizer=_make_optimizer(schedule),
         steps=schedule.steps,
         key=key,
@@ -140,7 +143,6 @@ def fit_network(
         config=config,
         resume=resume,
         trainable=Dynamics(True, is_learned),  # pyright: ignore[reportArgumentType]
-        skip_non_finite=10,
         progress=progress,
     )
     return NetworkFit(result.model, result)

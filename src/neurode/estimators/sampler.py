@@ -19,8 +19,9 @@ from neurode.estimators.context import Context
 from neurode.estimators.estimator import Estimator, SettingError, as_key, check_number
 from neurode.estimators.flow_files import write_flow
 from neurode.estimators.flow_settings import check_flow_settings, read_hidden
-from neurode.estimators.flow_training import Schedule, count_skipped, make_flow, train_flow
+from neurode.estimators.flow_training import Schedule, make_flow, train_flow
 from neurode.estimators.tables import read_table_rows
+from neurode.estimators.updates import count_skipped
 from neurode.gradients import Backsolve
 from neurode.gradients.gradient import GradientStrategy
 from neurode.models import ReverseKL, SolveOptions

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurode.estimators.estimator import Estimator, SettingError
-from neurode.estimators.flow_training import count_skipped
 from neurode.estimators.samples import Standardiser, read_examples
 from neurode.estimators.supervised_files import write_net
 from neurode.estimators.supervised_prediction import Predicted, follow_rows, predict_rows
 from neurode.estimators.supervised_settings import check_memory, make_net
 from neurode.estimators.supervised_training import Examples, split_examples, train_net
 from neurode.estimators.tolerance_dial import ToleranceDial, turn_dial
+from neurode.estimators.updates import count_skipped
 from neurode.gradients.gradient import GradientStrategy
 from neurode.solvers.solver import Solver
 

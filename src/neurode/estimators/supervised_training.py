@@ -12,12 +12,13 @@ from jaxtyping import Array
 from neurode import store
 from neurode.data import ArrayBatches, FullBatch
 from neurode.estimators.flow_training import Schedule, make_optimizer
-from neurode.training import FitResult, fit
+from neurode.estimators.updates import fit_patiently
+from neurode.training import FitResult
 
-_SKIPPED = 20  # updates in a row that may fail and be left out
 _JUDGED = 50  # times that the validation split is looked at, over all the steps
 _ENOUGH = 200  # examples, from which on a validation split is worth its rows
 _BEST = "best.safetensors"
+_AFTERWARDS = ("predict_tolerance", "progress")  # settings that decide nothing of a fit
 
 
 class Examples(NamedTuple):
@@ -175,10 +176,12 @@ def train_net(
         watch = Watch(objective, judged, every, int(e.patience), net, folder, config)
     arrays = learned.as_arrays()
     is_whole = e.batch_size >= len(learned.x)
-    result = fit(
+    result = fit_patiently(
         objective,
         net,
         FullBatch(arrays) if is_whole else ArrayBatches(arrays, int(e.batch_size), key=keys[0]),
+        max_steps=int(e.max_steps),
+        evaluations=net.block.solver.evaluations.step,
         optimizer=make_optimizer(
             Schedule(int(e.steps), float(e.learning_rate), float(e.weight_decay))
         ),
@@ -187,7 +190,6 @@ def train_net(
         run=run,
         config=config,
         resume=resume,
-        skip_non_finite=_SKIPPED,
         callback=watch,
         callback_every=None if watch is None else watch.every,
         stop=None if watch is None else watch.has_seen_enough,
@@ -200,14 +202,15 @@ def train_net(
 
 def _describe(e: Any) -> dict[str, Any]:
     """What decides a fit beside its data and its weights, for a run's folder."""
-    names = ("tolerance", "max_steps", "steps", "learning_rate", "weight_decay", "batch_size")
-    early = ("early_stopping", "validation_fraction", "patience")
-    return {
-        "estimator": type(e).__name__,
-        "solver": repr(e.solver),
-        "gradient": repr(e.gradient),
-        **{name: getattr(e, name) for name in (*names, *early)},
-    }
+    settings = {name: value for name, value in e.get_params().items() if name not in _AFTERWARDS}
+    return {"estimator": type(e).__name__} | {k: _as_json(v) for k, v in settings.items()}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_as_json(each) for each in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
 @eqx.filter_jit

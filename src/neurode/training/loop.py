@@ -83,7 +83,8 @@ def fit(
         checkpoint_every: and one whenever so many steps are done.
         log_every: record the metrics of every so many-th step.
         skip_non_finite: how many updates in a row may be left out because something was not
-            finite, before it is an error. The weights are left as they were either way.
+            finite, before it is an error; all of them always are. The weights are left as they
+            were either way.
         callback: `(step, model, metrics) -> dict of numbers or None`, called with the metrics of
             the latest step; what it returns is recorded once per step, also across resumes.
         callback_every: call it after every so many steps (None: epochs) and after the last one.

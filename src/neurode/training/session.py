@@ -134,7 +134,7 @@ class Session:
         steps = self._done + 1 + np.arange(tried)
         names = ["loss", *(name for name in columns if name != "loss")]
         records = {"step": steps} | {name: _as_numpy(columns[name][:tried]) for name in names}
-        has_failed = skipped > self._plan.skip_non_finite
+        has_failed = skipped > self._plan.skip_non_finite or skipped == self._plan.steps
         is_logged = steps % self._plan.log_every == 0
         is_logged[-1] |= has_failed
         self._log.append_steps({name: values[is_logged] for name, values in records.items()})
@@ -209,14 +209,17 @@ class Session:
             rescue = f"The last good checkpoint is that of step {self._saved}: "
             rescue += f"{self._folder / NEWEST}"
         loss, gradient_norm = latest["loss"], latest["gradient_norm"]
-        message = (
+        happened = (
             f"training stopped at step {step}: the loss is {loss:.6g}, the gradient's norm "
             f"{gradient_norm:.6g}, and the update would have spoilt the weights, so it was not "
-            f"made. {rescue}. Try a lower learning rate or clipped gradients "
-            "(optax.clip_by_global_norm); if a solve failed, tighter tolerances or more "
-            "max_steps; if single batches are at fault, skip_non_finite=1 or more"
+            f"made. {rescue}"
         )
-        return TrainingError(message, step, loss, self._result())
+        advice = (
+            "Try a lower learning rate or clipped gradients (optax.clip_by_global_norm); if a "
+            "solve failed, tighter tolerances or more max_steps; if single batches are at fault, "
+            "skip_non_finite=1 or more"
+        )
+        return TrainingError(happened, advice, step=step, loss=loss, result=self._result())
 
 
 def _as_numpy(values: np.ndarray) -> np.ndarray:
