@@ -6,6 +6,9 @@ import io
 import numpy as np
 import pytest
 
+from neurode.cli.fit_supervised import split_labelled
+from neurode.data import LabelledRows
+
 QUICK = ("--hidden", 2, "--steps", 3, "--tolerance", 0.1, "--quiet")
 
 
@@ -72,3 +75,17 @@ def test_mistakes(neurode, fitted, folder, tmp_path, words, message):
     places = {"rows": folder / "rows.csv", "run": fitted[0], "new": tmp_path / "new"}
     answer = neurode(*(str(word).format(**places) for word in words))
     assert message in answer.mistake()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_held_out_rows_have_every_label_in_its_share_and_leave_one_to_learn_from(share):
+    labels = np.repeat(["a", "b", "c", "d"], [60, 30, 9, 1])
+    table = LabelledRows(np.arange(100.0)[:, None], ("x",), labels, "")
+    learned, held_out = split_labelled(table, share, 0, by_label=True)
+    assert sorted([*learned.values[:, 0], *held_out.values[:, 0]]) == list(range(100))
+    assert set(learned.target) == set("abcd")
+    for label, count in (("a", 60), ("b", 30), ("c", 9)):
+        assert np.sum(held_out.target == label) == pytest.approx(share * count, abs=1)
+    again = split_labelled(table, share, 0, by_label=True)[1]
+    np.testing.assert_array_equal(again.values, held_out.values)
+    assert split_labelled(table.select(labels == "d"), share, 0, by_label=True)[1] is None

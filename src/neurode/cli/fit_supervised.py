@@ -115,7 +115,7 @@ def regressor(
 
 
 def split_labelled(
-    table: "LabelledRows", share: float, seed: int
+    table: "LabelledRows", share: float, seed: int, *, by_label: bool
 ) -> "tuple[LabelledRows, LabelledRows | None]":
     """Hold some rows out, drawn at random.
 
@@ -123,12 +123,24 @@ def split_labelled(
         table: all rows.
         share: of the rows to hold out.
         seed: of the draw.
+        by_label: draw about the same share of each label, and leave one row of it to learn from.
     """
-    drawn = draw_held_out(len(table.values), share, seed)
-    if drawn is None:
+    import numpy as np
+
+    labels = table.target if by_label else None
+    if labels is None:
+        drawn = draw_held_out(len(table.values), share, seed)
+        return (table, None) if drawn is None else tuple(table.select(rows) for rows in drawn)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    place = np.empty(len(labels))  # among the rows of its label; 1 is the last of them
+    for label in np.unique(labels):
+        rows = order[labels[order] == label]
+        place[rows] = np.arange(1, len(rows) + 1) / len(rows)
+    held = min(int(share * len(labels)), int(np.sum(place < 1)))
+    if held == 0:
         return table, None
-    learned, held_out = drawn
-    return table.select(learned), table.select(held_out)
+    drawn = order[np.argsort(place[order], kind="stable")]
+    return table.select(np.sort(drawn[held:])), table.select(np.sort(drawn[:held]))
 
 
 def _gather(hidden, augment, tolerance, steps, learning_rate, weight_decay, seed) -> dict[str, Any]:
@@ -165,7 +177,8 @@ def _fit(
         "data": {"file": str(data.resolve()), "columns": list(table.names), "target": target},
         "settings": settings | {"kind": kind, "hold_out": hold_out},
     }
-    learned, held_out = split_labelled(table, hold_out, settings["random_state"])
+    seed = settings["random_state"]
+    learned, held_out = split_labelled(table, hold_out, seed, by_label=is_classifier)
     if not len(learned.values):
         raise Mistake(f"--hold-out {hold_out:g} leaves no row to learn from")
     open_folder(out, described, resume)
@@ -179,7 +192,7 @@ def _fit(
     print(model.summary_text())
     dial = None
     if held_out is not None:
-        held_out = _leave_out_unseen(model, held_out)
+        model.save(out)  # however the judging ends
         score = model.score(held_out.values, held_out.target)
         word = "accuracy" if is_classifier else "R²"
         print(f"{word} on {len(held_out.values)} held-out rows: {score:.4g}")
@@ -187,16 +200,6 @@ def _fit(
         print(f"tolerance of predictions, from those rows: {dial.chosen:.1e}")
     print(f"model: {model.save(out)}")
     _report(out, model, held_out, dial, target)
-
-
-def _leave_out_unseen(model: Any, held_out: "LabelledRows") -> "LabelledRows":
-    """Rare labels may all have been held out."""
-    import numpy as np
-
-    known = getattr(model, "classes_", None)
-    if known is None or held_out.target is None:
-        return held_out
-    return held_out.select(np.flatnonzero(np.isin(held_out.target, known)))
 
 
 def _report(out: Path, model: Any, held_out: Any, dial: Any, target: str) -> None:

@@ -58,15 +58,15 @@ def write_supervised_report(
         )
     page.summary.facts(facts, big=True)
     curve, each = average_history(model.history_, "training")
-    curves = [curve]
+    others = " that were not held out" if held_out is not None else ""
     page.section("Training").figure(
-        draw_training(curves, loss_label="loss"),
+        draw_training([curve], loss_label="loss"),
         "training",
         f"Each point is the mean of {each} steps. "
         + (
             f"The weights are those of step {s['kept']}, the best on {s['judged']} rows set aside."
             if s["judged"]
-            else "All rows were learned from; nothing stopped the training early."
+            else f"All {s['rows']} rows{others} were learned from; nothing stopped the training."
         ),
     )
     with saving(out):
