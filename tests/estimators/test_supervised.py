@@ -193,3 +193,24 @@ def test_images_that_are_refused(pictures, change, message):
     X, _, model = pictures
     with pytest.raises(ValueError, match=message):
         model.predict(change(X))
+
+
+@pytest.mark.parametrize("labels", [[3, 7], [False, True]], ids=str)
+def test_labels_that_are_objects_but_all_numbers_are_numbers(labels):
+    X, y = make_blobs()
+    y = np.array(labels, object)[(y == "a").astype(int)]
+    model = nd.ODENetClassifier(**QUICK | {"steps": 1}).fit(X, y)
+    assert model.classes_.dtype == np.array(labels).dtype
+    assert 0 <= model.score(X, y) <= 1
+
+
+def test_a_generator_of_numpy_gives_its_next_number():
+    X, y = make_blobs()
+    fit = lambda state: nd.ODENetClassifier(  # noqa: E731
+        **QUICK | {"steps": 1}, random_state=state
+    ).fit(X, y)
+    for make in (np.random.RandomState, np.random.default_rng):
+        state = make(0)
+        first, second, again = (fit(s).predict_proba(X) for s in (state, state, make(0)))
+        np.testing.assert_array_equal(first, again)
+        assert (first != second).any()

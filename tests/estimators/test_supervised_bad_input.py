@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
@@ -37,6 +38,8 @@ Y = np.arange(12) % 2
         ({"augment": 10**9}, r"training would take about .* GiB .* lower augment=1000000000"),
         ({"shape": (1, 3)}, "too small for convolutions"),
         ({"shape": 3}, "shape must be"),
+        ({"class_weight": {0: 0.0}}, "leaves only the class 1 with a weight above 0"),
+        ({"hidden": None}, "hidden must be positive whole numbers .*got None"),
         ({"random_state": 1.5}, "random_state must be"),
     ],
 )
@@ -48,6 +51,16 @@ def test_settings(settings, message):
 
 HOLES = np.where(X > 2, np.nan, X)
 HOLES[3, 1] = np.nan
+
+
+@pytest.fixture(scope="module")
+def small_images():
+    images = np.random.default_rng(0).normal(size=(12, 8, 8))
+    settings = {"channels": 4, "downsampling": "none", "tolerance": 1.0}
+    return nd.ODENetClassifier(**SMALL | settings, steps=1).fit(images, Y)
+
+
+FRAME = pd.DataFrame({"u": np.arange(12.0), "city": ["Rome", "Oslo"] * 6})
 
 
 @pytest.mark.parametrize(
@@ -63,7 +76,16 @@ HOLES[3, 1] = np.nan
         (X, Y, {"sample_weight": Y}, "one class only"),
         (X[0], Y, {}, "Expected 2D array"),
         (np.zeros((12, 8, 8), complex), Y, {}, "images must be numbers"),
-        (np.zeros((12, 8, 8, 1, 1)), Y, {}, "shape must be"),
+        (np.zeros((12, 8, 8, 1, 1)), Y, {}, r"must have shape \(n, h, w\) or"),
+        (np.zeros((12, 3, 16, 16)), Y, {}, r"channels first.*np.moveaxis\(images, 1, -1\)"),
+        ([np.zeros((8, 8))] * 11 + [np.zeros((9, 8))], Y, {}, r"\(8, 8\) in row 0, \(9, 8\) in"),
+        ([[1, 2]] * 11 + [[1]], Y, {}, r"\(2,\) in row 0, \(1,\) in row 11"),
+        (FRAME, Y, {}, "column 'city' holds 'Rome', which is no number.*get_dummies"),
+        (FRAME.to_numpy(), Y, {}, "column 1 holds 'Rome'"),
+        (X, ["a", None] * 6, {}, "y is missing in row 1 and 5 more"),
+        (X, np.where(Y, np.nan, 1.0), {}, "y is missing in row 1"),
+        (X, pd.Series(["a", "b"] * 5 + [pd.NA, "a"]), {}, "y is missing in row 10:"),
+        (X, np.array(["2020-01-01", "NaT"] * 6, "M8[D]"), {}, "y is missing in row 1"),
     ],
 )
 def test_examples(x, y, how, message):
@@ -78,6 +100,16 @@ SMALL = {"width": 2, "hidden": (2,), "solver": nd.HeunEuler(), "gradient": nd.Di
 @pytest.fixture(scope="module")
 def small():
     return nd.ODENetClassifier(**SMALL, steps=1, max_steps=32).fit(X, Y)
+
+
+def test_a_regression_of_text_is_referred_to_the_classifier():
+    with pytest.raises(DataError, match="y holds text such as 'a'.*ODENetClassifier"):
+        nd.ODENetRegressor(**SMALL, steps=1).fit(X, ["a"] * 12)
+
+
+def test_one_image_is_told_how_to_be_several(small_images):
+    with pytest.raises(DataError, match=r"one image of 8 x 8 .*image\[None\]"):
+        small_images.predict(np.zeros((8, 8)))
 
 
 def test_labels_unseen_in_training(small):

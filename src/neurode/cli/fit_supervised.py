@@ -130,7 +130,7 @@ def split_labelled(
     labels = table.target if by_label else None
     if labels is None:
         drawn = draw_held_out(len(table.values), share, seed)
-        return (table, None) if drawn is None else tuple(table.select(rows) for rows in drawn)
+        return (table, None) if drawn is None else (table.select(drawn[0]), table.select(drawn[1]))
     order = np.random.default_rng(seed).permutation(len(labels))
     place = np.empty(len(labels))  # among the rows of its label; 1 is the last of them
     for label in np.unique(labels):

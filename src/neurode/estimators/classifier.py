@@ -11,11 +11,11 @@ from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 
+from neurode.data.errors import quote
 from neurode.estimators.estimator import SettingError
+from neurode.estimators.labels import encode_labels, find_unseen, read_labels
 from neurode.estimators.samples import (
     Standardiser,
-    encode_labels,
-    find_unseen,
     read_training,
     read_weights,
 )
@@ -126,6 +126,7 @@ class ODENetClassifier(ClassifierMixin, SupervisedODENet):
         classes, codes = encode_labels(labels, weights)
         weights = weights * _weigh_classes(self.class_weight, classes, codes)
         used = weights > 0
+        _check_left(classes, codes[used], self.class_weight)
         x, codes, weights = x[used], codes[used], weights[used]
         self.classes_ = classes
         self.inputs_ = Standardiser.fit(x, weights)
@@ -167,6 +168,7 @@ class ODENetClassifier(ClassifierMixin, SupervisedODENet):
             sample_weight: [n], or None.
         """
         self._check_fitted()
+        y = read_labels(y)
         unseen = find_unseen(y, self.classes_)
         if unseen is not None:
             warnings.warn(f"{unseen}; they count as errors", stacklevel=2)
@@ -203,3 +205,14 @@ def _weigh_classes(class_weight: Any, classes: np.ndarray, codes: np.ndarray) ->
     if not (np.isfinite(factors) & (factors >= 0)).all() or not factors.any():
         raise SettingError(f"class_weight must hold numbers of at least 0, got {class_weight!r}")
     return factors[codes]
+
+
+def _check_left(classes: np.ndarray, codes: np.ndarray, class_weight: Any) -> None:
+    """Refuse weights of classes that leave no two to tell apart."""
+    left = np.unique(codes)
+    if len(left) < 2:
+        only = f"only the class {quote(classes[left[0]])}" if len(left) else "no example"
+        raise SettingError(
+            f"class_weight={class_weight!r} leaves {only} with a weight above 0: at least 2 "
+            "classes are needed"
+        )

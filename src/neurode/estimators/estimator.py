@@ -56,10 +56,10 @@ class Estimator(BaseEstimator):
 
 
 def as_key(state: Any) -> Key[Array, ""]:
-    """The typed key that a `random_state` stands for; None draws one.
+    """The typed key that a `random_state` stands for; None draws one, a NumPy generator too.
 
     Raises:
-        SettingError: it is no whole number, key or None.
+        SettingError: it is no whole number, generator, key or None.
     """
     if state is None:
         return jax.random.key(np.random.SeedSequence().generate_state(1)[0])
@@ -67,8 +67,13 @@ def as_key(state: Any) -> Key[Array, ""]:
         return state
     if isinstance(state, (int, np.integer)) and not isinstance(state, bool):
         return jax.random.key(int(state))
+    if isinstance(state, np.random.RandomState):
+        return jax.random.key(state.randint(2**31))
+    if isinstance(state, np.random.Generator):
+        return jax.random.key(int(state.integers(2**31)))
     raise SettingError(
-        f"random_state must be a whole number, a typed JAX key or None, got {state!r}"
+        "random_state must be a whole number, a typed JAX key, a NumPy generator or None, got "
+        f"{state!r}"
     )
 
 

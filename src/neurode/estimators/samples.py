@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from neurode.data import DataError
 from neurode.data.errors import list_names, quote
 from neurode.estimators.estimator import SettingError
+from neurode.estimators.labels import read_labels
 from neurode.estimators.supervised_settings import SMALLEST_IMAGE
+
+_CHANNELS = (1, 2, 3, 4)  # that images are likely to have; their sides are longer
 
 
 class Standardiser(NamedTuple):
@@ -87,7 +89,9 @@ def read_training(
         DataError, ValueError, TypeError: they cannot be used; the message says where and why.
     """
     estimator.pixels_ = None
-    is_images = estimator.shape is not None or np.asarray(X).ndim > 2
+    is_images = estimator.shape is not None or _as_array(X).ndim > 2
+    if y is not None:
+        y = _read_numbers(y) if numeric else read_labels(y)
     if not is_images:
         x, y = _validate(estimator, X, y, reset=True, y_numeric=numeric, multi_output=numeric)
         estimator.names_ = _name_columns(estimator, names, x.shape[1])
@@ -100,29 +104,6 @@ def read_training(
     estimator.n_features_in_ = int(np.prod(x.shape[1:]))
     estimator.pixels_ = (is_whole, float(x.min()), float(x.max()))
     return x, y
-
-
-def encode_labels(y: Any, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The classes, sorted, and the number of each label's class; labels may be of any type.
-
-    Raises:
-        DataError: there is only one class, or labels that cannot be told apart.
-        ValueError: they are numbers on a continuous scale.
-    """
-    try:
-        classes, codes = np.unique(y, return_inverse=True)
-    except TypeError:
-        kinds = sorted({type(label).__name__ for label in np.asarray(y, object)})
-        raise DataError(
-            f"the labels are of several types ({', '.join(kinds)}) and have no order: make them "
-            "all text or all numbers"
-        ) from None
-    check_classification_targets(y)
-    if len(np.unique(codes[weights > 0])) < 2:
-        raise DataError(
-            f"y holds one class only ({quote(classes[0])}): a classifier needs at least 2 classes"
-        )
-    return classes, codes.ravel()
 
 
 def read_weights(sample_weight: Any, x: np.ndarray) -> np.ndarray:
@@ -138,18 +119,6 @@ def read_weights(sample_weight: Any, x: np.ndarray) -> np.ndarray:
     return weights
 
 
-def find_unseen(y: Any, classes: np.ndarray) -> str | None:
-    """Say which labels are none of the classes, or None."""
-    known = set(classes)
-    unseen = [label for label in np.unique(np.asarray(y)) if label not in known]
-    if not unseen:
-        return None
-    return (
-        f"y holds labels that were not in training: {list_names(unseen, 4)} (the classes are "
-        f"{list_names(classes, 8)})"
-    )
-
-
 def _validate(estimator: Any, X: Any, y: Any = None, **how: Any) -> Any:
     given = {} if y is None and how.get("reset") is False else {"y": y}
     try:
@@ -157,6 +126,7 @@ def _validate(estimator: Any, X: Any, y: Any = None, **how: Any) -> Any:
             estimator, X, **given, dtype=np.float64, ensure_all_finite=False, **how
         )
     except (ValueError, TypeError) as error:
+        _refuse_text(X)
         line = " ".join(str(error).split())  # scikit-learn writes paragraphs
         raise (DataError if isinstance(error, ValueError) else TypeError)(line) from error
 
@@ -165,6 +135,52 @@ def _validate_targets(estimator: Any, x: np.ndarray, y: Any, numeric: bool) -> A
     stand_in = np.zeros((len(x), 1))
     _, y = _validate(estimator, stand_in, y, reset=True, y_numeric=numeric, multi_output=numeric)
     return y
+
+
+def _as_array(X: Any) -> np.ndarray:
+    try:
+        return np.asarray(X)
+    except ValueError:
+        shapes = [np.shape(each) for each in X]
+        i = next((i for i, each in enumerate(shapes) if each != shapes[0]), 0)
+        raise DataError(
+            f"the examples differ in shape: {shapes[0]} in row 0, {shapes[i]} in row {i}; crop or "
+            "fill them up to the same"
+        ) from None
+
+
+def _read_numbers(y: Any) -> Any:
+    """Targets of a regression as they are given, unless they are text."""
+    values = np.asarray(y)
+    first = values.ravel()[:1].tolist()
+    if values.dtype.kind in "US" or (values.dtype.kind == "O" and isinstance(first[0], str)):
+        raise DataError(
+            f"y holds text such as {quote(first[0])}: a regressor needs numbers; labels are "
+            "learned by ODENetClassifier"
+        )
+    return y
+
+
+def _refuse_text(X: Any) -> None:
+    """Name the column of a table that holds text, if there is one.
+
+    Raises:
+        DataError: there is.
+    """
+    values = np.asarray(X)
+    names = getattr(X, "columns", None)
+    if values.dtype.kind not in "OUS" or values.ndim != 2:
+        return
+    for j, column in enumerate(values.T):
+        for value in column:
+            try:
+                float(value)
+            except (TypeError, ValueError):
+                name = quote(str(names[j])) if names is not None else j
+                raise DataError(
+                    f"column {name} holds {quote(value)}, which is no number: write categories as "
+                    "columns of 0 and 1 (as pandas.get_dummies does), or leave the column out"
+                ) from None
 
 
 def _name_columns(estimator: Any, names: Sequence[str] | None, d: int) -> tuple[str, ...]:
@@ -198,11 +214,21 @@ def _read_shape(shape: Any) -> tuple[int, ...] | None:
 
 def _read_images(X: Any, shape: tuple[int, ...] | None) -> tuple[np.ndarray, bool]:
     """Images [n, h, w, c] in double precision, and whether they were whole numbers."""
-    x = np.asarray(X)
+    x = _as_array(X)
     if x.dtype.kind not in "buif":
         raise DataError(f"images must be numbers, of dtype uint8 or float, got dtype {x.dtype}")
-    if x.ndim < 2 or 0 in x.shape:
+    if shape is not None and x.shape in (shape, shape[:2]):
+        raise DataError(
+            f"one image of {_spell(shape)} where several are needed: make it the first of one, "
+            "with image[None]"
+        )
+    if not 2 <= x.ndim <= 4 or 0 in x.shape:
         raise DataError(f"images must have shape (n, h, w) or (n, h, w, c), got {x.shape}")
+    if x.ndim == 4 and x.shape[1] in _CHANNELS and x.shape[3] not in _CHANNELS:
+        raise DataError(
+            f"images of shape {x.shape} seem to have their channels first: put them last, with "
+            "np.moveaxis(images, 1, -1)"
+        )
     wanted = _read_shape(x.shape[1:]) if shape is None else shape
     assert wanted is not None
     sizes = [wanted, (int(np.prod(wanted)),)] + [wanted[:2]] * (wanted[2] == 1)

@@ -66,7 +66,7 @@ def read_widths(hidden: Any) -> tuple[int, ...]:
     Raises:
         SettingError: they are no positive whole numbers.
     """
-    widths = (hidden,) if isinstance(hidden, (int, np.integer)) else tuple(hidden)
+    widths = (hidden,) if np.ndim(hidden) == 0 else tuple(hidden)
     if not widths or not all(
         isinstance(w, (int, np.integer)) and not isinstance(w, bool) and w > 0 for w in widths
     ):

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurode.data import DataError
 from neurode.estimators.estimator import SettingError, check_number
-from neurode.estimators.samples import find_unseen
+from neurode.estimators.labels import find_unseen
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,7 +55,7 @@ class ToleranceDial:
         errors = np.where(self.errors > 0, self.errors, np.nan)
         return draw_panels(
             [
-                panel(self.score_name, self.scores),
+                panel(self.score_name, self.scores, most=1.0),
                 panel("difference of the outputs", errors, log_y=True),
                 panel("evaluations per example", self.nfe),
                 panel("microseconds per example", 1e6 * self.seconds),

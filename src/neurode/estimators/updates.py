@@ -74,9 +74,13 @@ def _explain(error: TrainingError, max_steps: int, evaluations: int) -> Training
     advice = "Lower the learning_rate, allow more max_steps, or look for outliers in the data"
     if len(failed) and failed.min() >= max_steps * evaluations:
         happened = (
-            f"training stopped at step {error.step}: the last {len(failed)} updates could not be "
-            f"solved within max_steps={max_steps} steps and were left out "
-            f"({count_skipped(history)} in all), so the field has turned stiff"
+            f"training stopped at step {error.step}: {_count(len(failed))} could not be solved "
+            f"within max_steps={max_steps} steps ({count_skipped(history)} left out in all), so "
+            "the field has turned stiff"
         )
         advice = "Lower the learning_rate, add some weight_decay, or allow more max_steps"
     return TrainingError(happened, advice, step=error.step, loss=error.loss, result=error.result)
+
+
+def _count(number: int) -> str:
+    return "the last update" if number == 1 else f"the last {number} updates"

@@ -64,6 +64,7 @@ def draw_frames(
     labels: Sequence[str] = (),
     names: tuple[str, str] | None = None,
     limits: tuple[float, float, float, float] | None = None,
+    groups: Sequence[str] = (),
 ) -> "Figure":
     """Draw frames in a grid; those with a density or shared limits show the same window.
 
@@ -73,6 +74,7 @@ def draw_frames(
         labels: of the rows.
         names: of the two coordinates, which are then on the axes; None draws no axes.
         limits: left, right, bottom, top of every frame; None takes each density's own.
+        groups: what the groups of points are, by their numbers, for a legend.
 
     Raises:
         ValueError: there is no row, or rows differ in length.
@@ -82,9 +84,12 @@ def draw_frames(
     count = len(rows[0])
     width = WIDTH if count > 2 else WIDTH * (0.5 if count == 1 else 0.85)
     size = (width - 0.3) / count
+    from matplotlib.lines import Line2D
+
     with apply_style():
         above = 0.3 if titles or any(f is not None and f.title for row in rows for f in row) else 0
         beside = 0.35 if names else 0.0
+        above += 0.3 if groups else 0
         height = len(rows) * (size + beside + 0.05) + above
         figure, axes = start(len(rows), count, width, height)
         for i, row in enumerate(rows):
@@ -99,6 +104,9 @@ def draw_frames(
                     ax.set_xlabel(names[0])
                 if names is not None and j == 0:
                     ax.set_ylabel(names[1])
+        if groups:
+            dots = [Line2D([], [], ls="none", marker="o", mfc=c, mec="none") for c in GROUPS]
+            figure.legend(dots[: len(groups)], groups, loc="outside upper left", ncols=len(groups))
         return figure
 
 

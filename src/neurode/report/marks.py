@@ -159,6 +159,7 @@ class Panel:
         y_label: name and unit of the vertical axis.
         log_x: logarithmic horizontal axis.
         log_y: logarithmic vertical axis.
+        most: the greatest value there can be, such as an accuracy of 100%; None: there is none.
     """
 
     title: str = ""
@@ -168,6 +169,7 @@ class Panel:
     y_label: str = ""
     log_x: bool = False
     log_y: bool = False
+    most: float | None = None
 
     def __post_init__(self):
         for curve in self.curves:

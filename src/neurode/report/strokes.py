@@ -8,6 +8,8 @@ import numpy as np
 from neurode.report.marks import Curve, LearningCurve, Panel, Points, Portrait, VectorField
 from neurode.report.style import COLOURS, INK, LINES, MARKERS, MUTED, SHADE, format_number
 
+_MARGIN = 0.04  # above the greatest value there can be, so that a mark there is whole
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -88,6 +90,9 @@ def draw_panel(ax: "Axes", panel: Panel) -> None:
     if panel.log_y:
         ax.set_yscale("log")
         label_between_decades(ax.yaxis)
+    bottom, top = ax.get_ylim()
+    if panel.most is not None and top > panel.most:
+        ax.set_ylim(bottom, panel.most + _MARGIN * (panel.most - bottom))
 
 
 def draw_field(ax: "Axes", field: VectorField) -> None:

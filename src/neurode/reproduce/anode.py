@@ -255,10 +255,10 @@ def draw_losses(found: dict[tuple[str, str], list[Trained]]) -> Any:
 
 
 def draw_flows(config: Config, found: dict[tuple[str, str], list[Trained]]) -> Any:
-    """Where points are at five depths of each trained flow; blue goes to -1, red to 1.
+    """Where points are at five depths of each trained flow.
 
     States of one dimension are drawn against a random height, others along the two directions in
-    which they spread most; every picture has its own scale.
+    which they spread most; a row has one scale.
     """
     rows, labels = [], []
     for problem in PROBLEMS:
@@ -277,7 +277,8 @@ def draw_flows(config: Config, found: dict[tuple[str, str], list[Trained]]) -> A
             )
             labels.append(f"{problem}\n{net}")
     titles = [f"depth {_DEPTHS[i]:g}" for i in (0, 5, 10, 15, 20)]
-    return draw_frames(rows, titles=titles, labels=labels, limits=(-1.1, 1.1, -1.1, 1.1))
+    limits, groups = (-1.1, 1.1, -1.1, 1.1), ("to be sent to -1", "to be sent to 1")
+    return draw_frames(rows, titles=titles, labels=labels, limits=limits, groups=groups)
 
 
 @eqx.filter_jit
@@ -286,12 +287,12 @@ def _follow(model: TabularODENet, x: Array) -> Array:
 
 
 def flatten_states(states: np.ndarray) -> np.ndarray:
-    """States [m, n, d] in the plane, [m, n, 2]: one projection, but each depth on its own scale."""
+    """States [m, n, d] in the plane, [m, n, 2]: one projection and scale, about their middle."""
     centred = states - states.mean(axis=1, keepdims=True)
-    scaled = centred / np.abs(centred).max(axis=(1, 2), keepdims=True)
+    scaled = centred / np.abs(centred).max()
     if states.shape[2] == 1:
         height = np.random.default_rng(0).uniform(-1, 1, states.shape[1])
         return np.stack([scaled[..., 0], np.broadcast_to(height, scaled.shape[:2])], axis=-1)
     axes = np.linalg.svd(scaled.reshape(-1, states.shape[2]), full_matrices=False)[2][:2]
     flat = scaled @ axes.T
-    return flat / np.abs(flat).max(axis=(1, 2), keepdims=True)
+    return flat / np.abs(flat).max()

@@ -154,21 +154,21 @@ def draw(trained: Trained, values: dict[tuple[str, str], Value]) -> Any:
     def numbers(metric):
         return np.array([values[f"Euler N={n}", metric].ours for n in COUNTS])
 
-    def compare(title, metric, log_y):
+    def compare(title, metric, **how):
         solved = values[ADAPTIVE, "nfe"].ours, values[ADAPTIVE, metric].ours
         return Panel(
             title,
             [Curve(COUNTS, numbers(metric), "Euler steps", "second")],
             [Points([solved[0]], [solved[1]], "adaptive solve", "model")],
             x_label="evaluations of f",
-            log_y=log_y,
+            **how,
         )
 
     return draw_panels(
         [
             panel(f"{_DRAWN_STEPS} residual blocks: Euler's method", "euler", "blocks", "second"),
             panel("the ODE, solved", "smooth", "evaluated", "model"),
-            compare("difference of the logits", "difference", True),
-            compare("accuracy (%)", "accuracy", False),
+            compare("difference of the logits", "difference", log_y=True),
+            compare("accuracy (%)", "accuracy", most=100.0),
         ]
     )

@@ -190,6 +190,7 @@ def draw(trained: Trained, swept: Swept, counts: dict[str, tuple[np.ndarray, np.
             [Curve(TOLERANCES, swept.accuracies, "dopri5")],
             x_label="tolerance",
             log_x=True,
+            most=100.0,
         ),
     ]
     if len(trained.history.get("nfe_forward", ())):

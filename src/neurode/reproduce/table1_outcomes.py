@@ -11,6 +11,7 @@ import numpy as np
 
 from neurode.report import Curve, Panel, draw_errors, draw_panels
 from neurode.reproduce.experiment import Findings, Value
+from neurode.reproduce.results import describe_machine
 from neurode.reproduce.table1_models import MODELS
 from neurode.store import saving, write_bytes
 from neurode.training import FitResult
@@ -65,6 +66,7 @@ def write_outcome(
     outcome = {
         "row": row,
         "config": asdict(config),
+        "machine": describe_machine(),
         "seconds": result.seconds,
         "images_per_second": result.steps_done * config.batch_size / seconds,
         "metrics": metrics,
@@ -112,6 +114,18 @@ def read_outcomes(config: Any, folder: Path) -> dict[str, list[dict[str, Any]]]:
     return longest
 
 
+def find_curve(public: Path, config: Any) -> dict[str, list[float]]:
+    """The learning curve of one training; empty if the folder knows none of it.
+
+    Args:
+        public: results/table1.
+        config: of that training, its row as `model`.
+    """
+    known = _read(public / OUTCOMES) if (public / OUTCOMES).is_file() else []
+    wanted = (MODELS[config.model].name, config.seed, config.epochs)
+    return next((o["curve"] for o in known if _identity(o) == wanted), {})
+
+
 def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -131,6 +145,8 @@ def collect(config: Any, folder: Path) -> Findings:
     """
     found = read_outcomes(config, folder)
     schedules = _schedules(found)
+    is_mixed = len(set(schedules.values())) > 1
+    epochs = "; ".join(f"{row} {count}" for row, count in schedules.items())
     values = {}
     for row, outcomes in found.items():
         for metric in outcomes[0]["metrics"]:
@@ -139,12 +155,12 @@ def collect(config: Any, folder: Path) -> Findings:
             n = len(numbers)
             sd = float(np.std(numbers, ddof=1)) if n > 1 else None
             mean = float(np.mean(numbers))
-            epochs, note = schedules[row], ""
-            if metric in _TIMES and len(set(schedules.values())) > 1:
-                note = f"on the machine of the runs of {epochs} epochs"
+            count, note = schedules[row], ""
+            if metric in _TIMES and is_mixed:
+                note = f"on the machine of the runs of {count} epochs"
             if metric == "test_error":
                 chance = 1.96 * spread(mean, config.test_images)
-                note = f"± {chance:.2f} by chance (95%); {epochs} epoch{'s' * (epochs > 1)}"
+                note = f"± {chance:.2f} by chance (95%); {count} epoch{'s' * (count > 1)}"
             if metric == "train_memory_mb" and row == "RK-Net":
                 note = f"with room for {config.max_steps} steps"
             values[row, metric] = Value(mean, n, sd, note)
@@ -162,6 +178,9 @@ def collect(config: Any, folder: Path) -> Findings:
         is_trial=config.validation_images > 0,
         notes=(
             f"images per second in training: {speed}",
+            "memory: temporaries and outputs of the compiled training step, as the compiler counts "
+            "them; its growth: with the budget of evaluations (of a ResNet: with the blocks)",
+            *([f"rows differ in epochs: {epochs}"] if is_mixed else []),
             *([f"not run yet: {', '.join(missing)}"] if missing else []),
         ),
         files={OUTCOMES: folder / OUTCOMES} | _find_weights(folder, found),
@@ -203,8 +222,10 @@ def draw_table(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     schedules, names = _schedules(found), rows
     if len(set(schedules.values())) > 1:
         names = [f"{row} ({schedules[row]} epochs)" for row in rows]
+    several = any(len(each) > 1 for each in errors)
+    label = "test error (%)" + "; whiskers: least and greatest of the seeds" * several
     bars = draw_errors(
-        names, means, error_label="test error (%)", low=ends[:, 0], high=ends[:, 1],
+        names, means, error_label=label, low=ends[:, 0], high=ends[:, 1],
         roles=["model" if "ODE" in row or "RK" in row else "baseline" for row in rows],
     )  # fmt: skip
     roles = ("model", "second", "third", "fourth", "baseline")

@@ -20,6 +20,7 @@ from neurode.models import ODENet, odenet
 from neurode.reproduce.experiment import ExperimentError, check_whole, make_config
 from neurode.reproduce.table1_mnist import Config as Table1
 from neurode.reproduce.table1_models import make_model
+from neurode.reproduce.table1_outcomes import find_curve
 from neurode.solvers import Dopri5
 from neurode.training import fit
 
@@ -124,7 +125,7 @@ def obtain_odenet(config: Config, data: Any, folder: Path, resume: bool, progres
     images = np.asarray(scale_pixels(mnist.test_images[: config.tested]))  # pyright: ignore
     tested = images, mnist.test_labels[: config.tested]
     seen, labels = (array[: config.images] for array in tested)
-    return Trained(model, seen, labels, tested, _read_history(path), "Table 1's ODE-Net")
+    return Trained(model, seen, labels, tested, _read_history(path, settings), "Table 1's ODE-Net")
 
 
 def _train_small(config: Config, folder: Path, resume: bool, progress: bool) -> Trained:
@@ -170,11 +171,12 @@ def _train_small(config: Config, folder: Path, resume: bool, progress: bool) -> 
     )
 
 
-def _read_history(path: Path) -> dict[str, np.ndarray]:
-    """The metrics of the training, if they lie beside the weights."""
+def _read_history(path: Path, config: Table1) -> dict[str, np.ndarray]:
+    """The metrics of the training, if they lie beside the weights: all, or means of stretches."""
     log = path.parent / "metrics.jsonl"
     if not log.is_file():
-        return {}
+        curve = find_curve(path.parent, config)
+        return {k: np.array(curve[k], float) for k in ("step", "nfe_forward") if k in curve}
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     rows = [row for row in rows if "kind" not in row]
     return {name: np.array([row[name] for row in rows], float) for name in rows[0]}
