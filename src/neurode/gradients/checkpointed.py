@@ -35,7 +35,7 @@ from .gradient import (
     wants_times,
 )
 from .lane_replay import LaneReplay
-from .lane_tape import blank_record, call_by_lane, each_cotangent, record_lanes
+from .lane_tape import blank_record, call_by_lane, each_cotangent, record_each, record_lanes
 from .retaping import retape
 from .tape_backward import TapeBackward, kept_per_step
 
@@ -221,8 +221,7 @@ def pull_each(
     if pulled is not None:
         return pulled
     inputs, _, cotangent = lanes.widen(operands)
-    everything = Lanes(lanes.size, (True,) * len(jax.tree_util.tree_leaves(inputs)))
     settings = replace(settings, keeps_slopes=False)  # the log of lanes has none
-    _, found, recorded = record_lanes(settings, None, everything, inputs)
+    everything, found, recorded = record_each(settings, lanes, inputs)
     replay = LaneReplay(settings, everything, inputs, found, recorded, cotangent, with_times)
     return eqx.filter(replay.run(), is_differentiable)

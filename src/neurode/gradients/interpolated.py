@@ -54,7 +54,7 @@ from .gradient import (
 )
 from .lane_backsolve import of_inputs, with_lanes
 from .lane_interpolated import LaneInterpolated, Options
-from .lane_tape import blank_record, each_cotangent, record_lanes, suits_lanes
+from .lane_tape import blank_record, each_cotangent, record_each, record_lanes, suits_lanes
 from .tape_backward import TapeBackward, kept_per_step
 
 _NO_SECOND = (
@@ -372,8 +372,7 @@ def _pull_each(lanes: Lanes, options: Options, *operands: Any) -> Any:
         pull = lambda own: _pull(None, options, *eqx.combine(own, shared))  # noqa: E731
         return jax.vmap(pull)(own)
     _, inputs, _, cotangent = lanes.widen(operands)
-    everything = Lanes(lanes.size, (True,) * len(jax.tree_util.tree_leaves(inputs)))
-    _, found, recorded = record_lanes(options.settings, None, everything, inputs)
+    everything, found, recorded = record_each(options.settings, lanes, inputs)
     tolerances = operands[0]
     back = LaneInterpolated(options, tolerances, everything, inputs, found, recorded, cotangent)
     return eqx.filter(back.run(), is_differentiable)

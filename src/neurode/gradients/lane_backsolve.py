@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from ..core.lane_calls import Lanes
 from ..core.lanes_last import over_lanes
 from ..core.status import Status
-from ..core.trees import add, is_differentiable, scale, select, tree_map, zero_cotangent
+from ..core.trees import add, is_differentiable, select, tree_map, zero_cotangent
 from ..core.types import Norm, Scalar, State
 from ..loops.joint import Carry, Taken
 from ..loops.lane_arrays import borrow, lanes_first, lanes_last, save_times
@@ -44,7 +44,7 @@ from .gradient import (
     values,
     wants_times,
 )
-from .lane_sums import spoil_lanes, sum_shared
+from .lane_sums import add_quadrature, spoil_lanes, sum_shared, weigh_stages
 from .lane_tape import each_cotangent
 
 Options = tuple[Settings, Solver | None, Norm | None]
@@ -178,31 +178,21 @@ class LaneBacksolve:
         Of a rejected one the adjoints are zero, and the times and states are those of its
         beginning, where f is finite.
         """
-        steps = self.solver.nodes(carry.clock, taken.h, carry.y, taken.step.stages)
-        begin, accept = (carry.clock.hi, carry.y.y), taken.accept
-        found = []
-        for weight, t, state in steps:
-            a = scale(-weight * taken.h, state.a)  # the quadrature is of -a^T df/dp
-            a = select(accept, a, tree_map(jnp.zeros_like, a))
-            found.append((*select(accept, (t, state.y), begin), a))
-        return found
+        begin = carry.clock.hi, carry.y.y
+        return [
+            (*select(taken.accept, (t, state.y), begin), a)
+            for t, state, a in weigh_stages(self.solver, carry, taken, lambda state: state.a)
+        ]
 
     # -- all lanes ---------------------------------------------------------------------------------
 
     def accumulate(self, own: Interval, nodes: list, total: Any) -> Any:
         """A step's share of the gradient of what all lanes share."""
-        # The stages one behind the other, as so many more lanes: one product for each matrix.
-        t, y, a = tree_map(lambda *xs: jnp.concatenate(xs, axis=-1), *nodes)
-        field = own.parameters, own.rest
-        field = tree_map(lambda x: jnp.concatenate([x] * len(nodes), axis=-1), field)
 
-        def all_lanes(parameters):
-            def one(field, t, y):
-                return eqx.combine(*field, parameters, self.rest)(t, y)
+        def f(parameters, field, t, y):
+            return eqx.combine(*field, parameters, self.rest)(t, y)
 
-            return over_lanes(one)(field, t, y)
-
-        return add(total, jax.vjp(all_lanes, self.parameters)[1](a)[0])
+        return add_quadrature(total, f, self.parameters, (own.parameters, own.rest), nodes)
 
     def times(self, numbers: jax.Array) -> jax.Array:
         """Each lane's save time of this number, [lanes]."""

@@ -18,7 +18,7 @@ from ..core.lane_calls import Lanes
 from ..core.lanes import while_any
 from ..core.lanes_last import over_lanes
 from ..core.status import Status
-from ..core.trees import add, scale, select, tree_map
+from ..core.trees import add, tree_map
 from ..core.types import Norm, Scalar, State
 from ..loops.joint import Carry, Taken
 from ..loops.lane_arrays import lanes_last, save_times
@@ -31,6 +31,7 @@ from ..solvers.solver import Solver
 from .adjoint import along_solution, own_tolerance, time_cotangent
 from .gradient import Inputs, Settings, make_problem, split
 from .lane_replay import All, Chunk, LaneReplay
+from .lane_sums import add_quadrature, weigh_stages
 
 
 class Options(NamedTuple):
@@ -146,32 +147,21 @@ class LaneInterpolated(LaneReplay):
 
     def nodes(self, carry: Carry, taken: Taken) -> list[tuple[Scalar, State]]:
         """Time and weighted adjoint at the stages of an accepted step, zero of a rejected one."""
-        begin, found = carry.clock.hi, []
-        for weight, t, (a, _) in self.solver.nodes(
-            carry.clock, taken.h, carry.y, taken.step.stages
-        ):
-            a = scale(-weight * taken.h, a)  # the quadrature is of -a^T df/dp
-            a = select(taken.accept, a, tree_map(jnp.zeros_like, a))
-            found.append((jnp.where(taken.accept, t, begin), a))
-        return found
+        return [
+            (jnp.where(taken.accept, t, carry.clock.hi), a)
+            for t, _, a in weigh_stages(self.solver, carry, taken, lambda state: state[0])
+        ]
 
     # -- all lanes ---------------------------------------------------------------------------------
 
     def accumulate(self, own: Span, nodes: list, total: Any) -> Any:
         """A step's share of the gradient of what all lanes share."""
-        # The stages one behind the other, as so many more lanes: one product for each matrix.
-        elapsed, a = tree_map(lambda *xs: jnp.concatenate(xs, axis=-1), *nodes)
-        repeat = partial(tree_map, lambda x: jnp.concatenate([x] * len(nodes), axis=-1))
-        field, step = repeat((own.inputs.field, own.step))
 
-        def all_lanes(parameters):
-            def one(field, step, elapsed):
-                f = eqx.combine(field, parameters, self.rest)
-                return f(step.time(elapsed), step.at(elapsed))
+        def f(parameters, own, elapsed):
+            field, step = own
+            return eqx.combine(field, parameters, self.rest)(step.time(elapsed), step.at(elapsed))
 
-            return over_lanes(one)(field, step, elapsed)
-
-        return add(total, jax.vjp(all_lanes, self.parameters)[1](a)[0])
+        return add_quadrature(total, f, self.parameters, (own.inputs.field, own.step), nodes)
 
     def moved(self, own: Inputs, t: jax.Array, y: State, a: State) -> jax.Array:
         """How the loss changes when the states arrive later, [lanes]."""

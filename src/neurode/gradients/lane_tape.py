@@ -62,6 +62,23 @@ def record_lanes(
     return mark_lanes(settings, trajectory), trajectory._replace(rows=None), recorded
 
 
+def record_each(
+    settings: Settings, lanes: Lanes, inputs: Inputs
+) -> tuple[Lanes, Trajectory, Recorded]:
+    """Solve again, as lanes that share nothing, for a gradient of each (`vmap` of `grad`).
+
+    Args:
+        settings: of the solve.
+        lanes: of the operands of a way back.
+        inputs: every leaf with a leading axis of lanes.
+
+    Returns:
+        Lanes of such inputs, what the way back needs of the trajectory, and the attempts.
+    """
+    everything = Lanes(lanes.size, (True,) * len(jax.tree_util.tree_leaves(inputs)))
+    return everything, *record_lanes(settings, None, everything, inputs)[1:]
+
+
 def blank_record(
     record: Callable[[Inputs], tuple[Trajectory, Trajectory]],
     settings: Settings,
