@@ -18,6 +18,7 @@ from neurode.models import ODENet, TabularODENet
 from neurode.models.odenet import STEMS
 from neurode.nn.vector_fields import ACTIVATIONS
 from neurode.solvers import Tsit5
+from neurode.solvers.solver import Solver
 
 SMALLEST_IMAGE = 8  # pixels; downsampled twice, fewer leave no positions to normalise over
 _ADAM = 4  # copies of the weights: themselves, their gradient, two moments
@@ -74,6 +75,11 @@ def read_widths(hidden: Any) -> tuple[int, ...]:
     return tuple(int(w) for w in widths)
 
 
+def choose_solver(e: Any) -> Solver:
+    """The solver of an estimator, None being `nd.Tsit5()`."""
+    return Tsit5() if e.solver is None else e.solver
+
+
 def make_net(e: Any, shape: tuple[int, ...], outputs: int, key: Any) -> TabularODENet | ODENet:
     """The untrained network that the settings ask for.
 
@@ -84,7 +90,7 @@ def make_net(e: Any, shape: tuple[int, ...], outputs: int, key: Any) -> TabularO
         key: of the weights.
     """
     ode = {
-        "solver": Tsit5() if e.solver is None else e.solver,
+        "solver": choose_solver(e),
         "gradient": Checkpointed() if e.gradient is None else e.gradient,
         "rtol": float(e.tolerance),
         "atol": float(e.tolerance),

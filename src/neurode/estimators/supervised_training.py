@@ -12,6 +12,7 @@ from jaxtyping import Array
 from neurode import store
 from neurode.data import ArrayBatches, FullBatch
 from neurode.estimators.flow_training import Schedule, make_optimizer
+from neurode.estimators.supervised_settings import choose_solver
 from neurode.estimators.updates import fit_patiently
 from neurode.training import FitResult
 
@@ -181,7 +182,7 @@ def train_net(
         net,
         FullBatch(arrays) if is_whole else ArrayBatches(arrays, int(e.batch_size), key=keys[0]),
         max_steps=int(e.max_steps),
-        evaluations=net.block.solver.evaluations.step,
+        evaluations=choose_solver(e).evaluations.step,
         optimizer=make_optimizer(
             Schedule(int(e.steps), float(e.learning_rate), float(e.weight_decay))
         ),
