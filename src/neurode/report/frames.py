@@ -46,6 +46,7 @@ class Frame:
         density: shaded, the darker the denser; or None.
         points: a cloud [n, 2] on top of it, or None.
         title: above it.
+        note: below it, small.
         role: colour of the points, a key of `COLOURS`.
         groups: the number of each point's group, from 0 to 9 [n], which then gives its colour.
     """
@@ -53,6 +54,7 @@ class Frame:
     density: DensityMap | None = None
     points: Any = None
     title: str = ""
+    note: str = ""
     role: str = "data"
     groups: Any = None
 
@@ -90,6 +92,7 @@ def draw_frames(
         above = 0.3 if titles or any(f is not None and f.title for row in rows for f in row) else 0
         beside = 0.35 if names else 0.0
         above += 0.3 if groups else 0
+        beside += 0.15 if any(f is not None and f.note for row in rows for f in row) else 0
         height = len(rows) * (size + beside + 0.05) + above
         figure, axes = start(len(rows), count, width, height)
         for i, row in enumerate(rows):
@@ -119,6 +122,8 @@ def _draw_frame(ax: "Axes", frame: Frame | None, limits: Any, *, with_axes: bool
         ax.set(xticks=[], yticks=[])
         for spine in ax.spines.values():
             spine.set(visible=True, color="#d0d7de")
+    if frame.note:
+        ax.set_xlabel(frame.note, fontsize=7, labelpad=2)
     if frame.density is not None:
         density = frame.density
         edges = [_edges(axis) for axis in (density.x, density.y)]

@@ -258,9 +258,9 @@ def draw_flows(config: Config, found: dict[tuple[str, str], list[Trained]]) -> A
     """Where points are at five depths of each trained flow.
 
     States of one dimension are drawn against a random height, others along the two directions in
-    which they spread most; a row has one scale.
+    which they spread most. Every picture has its own scale, and half its width stands below it.
     """
-    rows, labels = [], []
+    rows, labels, shown = [], [], (0, 5, 10, 15, 20)
     for problem in PROBLEMS:
         x, y = draw_points(config, problem, config.seed)
         chosen = np.random.default_rng(1).permutation(len(x))[: _DRAWN * 4]
@@ -269,14 +269,18 @@ def draw_flows(config: Config, found: dict[tuple[str, str], list[Trained]]) -> A
             z = jnp.asarray(x[chosen], jnp.float32)
             states = np.asarray(_follow(model, z))
             flat = flatten_states(states)
+            reach = np.abs(flat).max(axis=(1, 2), keepdims=True)
+            groups = (y[chosen, 0] > 0).astype(int)
             rows.append(
                 [
-                    Frame(points=flat[i], groups=(y[chosen, 0] > 0).astype(int))
-                    for i in (0, 5, 10, 15, 20)
+                    Frame(
+                        points=(flat / reach)[i], note=f"\u00b1 {reach[i, 0, 0]:.2g}", groups=groups
+                    )
+                    for i in shown
                 ]
             )
             labels.append(f"{problem}\n{net}")
-    titles = [f"depth {_DEPTHS[i]:g}" for i in (0, 5, 10, 15, 20)]
+    titles = [f"depth {_DEPTHS[i]:g}" for i in shown]
     limits, groups = (-1.1, 1.1, -1.1, 1.1), ("to be sent to -1", "to be sent to 1")
     return draw_frames(rows, titles=titles, labels=labels, limits=limits, groups=groups)
 
@@ -287,12 +291,16 @@ def _follow(model: TabularODENet, x: Array) -> Array:
 
 
 def flatten_states(states: np.ndarray) -> np.ndarray:
-    """States [m, n, d] in the plane, [m, n, 2]: one projection and scale, about their middle."""
+    """States [m, n, d] in the plane, [m, n, 2]: one projection, about their middle.
+
+    States of one dimension stand at random heights between the ends.
+    """
     centred = states - states.mean(axis=1, keepdims=True)
-    scaled = centred / np.abs(centred).max()
     if states.shape[2] == 1:
         height = np.random.default_rng(0).uniform(-1, 1, states.shape[1])
-        return np.stack([scaled[..., 0], np.broadcast_to(height, scaled.shape[:2])], axis=-1)
+        reach = np.abs(centred).max(axis=1)
+        return np.stack([centred[..., 0], reach * height], axis=-1)
+    # Each depth weighs alike in the choice of the two directions.
+    scaled = centred / np.abs(centred).max(axis=(1, 2), keepdims=True)
     axes = np.linalg.svd(scaled.reshape(-1, states.shape[2]), full_matrices=False)[2][:2]
-    flat = scaled @ axes.T
-    return flat / np.abs(flat).max()
+    return centred @ axes.T
