@@ -153,8 +153,10 @@ def collect(config: Any, folder: Path) -> Findings:
             counted = outcomes[:1] if metric in _TIMES else outcomes
             numbers = [o["metrics"][metric] for o in counted if metric in o["metrics"]]
             n = len(numbers)
-            sd = float(np.std(numbers, ddof=1)) if n > 1 else None
             mean = float(np.mean(numbers))
+            sd = None
+            if n > 1:  # that of equal numbers is rounding
+                sd = float(np.std(numbers, ddof=1)) if len(set(numbers)) > 1 else 0.0
             count, note = schedules[row], ""
             if metric in _TIMES and is_mixed:
                 note = f"on the machine of the runs of {count} epochs"

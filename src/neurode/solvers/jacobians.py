@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..core.types import Scalar
+from . import small_systems
 from .banded import BlockTridiagonal, banded_from_columns, factorise_banded, solve_banded
 
 FlatField = Callable[[Scalar, jax.Array], jax.Array]
@@ -108,12 +109,17 @@ class Dense(Jacobian):
     def factorise(self, jacobian: jax.Array, c: Scalar) -> tuple:
         """By LU with partial pivoting."""
         identity = jnp.eye(jacobian.shape[0], dtype=c.dtype)
-        lu, _, permutation = lax.linalg.lu(identity - c * _finite_or_nan(jacobian).astype(c.dtype))
+        matrix = identity - c * _finite_or_nan(jacobian).astype(c.dtype)
+        if is_small(matrix):
+            return small_systems.factorise(matrix)
+        lu, _, permutation = lax.linalg.lu(matrix)
         return lu, permutation
 
     def solve(self, factors: tuple, operator: Operator, b: jax.Array) -> jax.Array:
         """By two triangular solves."""
         del operator
+        if is_small(b):
+            return small_systems.solve(factors, b)
         lu, permutation = factors
         column = b[permutation][:, None]
         column = lax.linalg.triangular_solve(
@@ -124,6 +130,8 @@ class Dense(Jacobian):
     def solve_transposed(self, factors: tuple, operator: Operator, b: jax.Array) -> jax.Array:
         """By two triangular solves."""
         del operator
+        if is_small(b):
+            return small_systems.solve_transposed(factors, b)
         lu, permutation = factors
         column = lax.linalg.triangular_solve(lu, b[:, None], left_side=True, transpose_a=True)
         column = lax.linalg.triangular_solve(
@@ -312,6 +320,11 @@ class MatrixFree(Jacobian):
         if jnp.iscomplexobj(c):
             return lambda v: v - c * lax.complex(push(v.real), push(v.imag))
         return lambda v: v - c * push(v)
+
+
+def is_small(x: jax.Array) -> bool:
+    """Whether a state, or a matrix, has so few unknowns that its systems are written out."""
+    return len(x) <= small_systems.LARGEST
 
 
 def _finite_or_nan(jacobian: jax.Array) -> jax.Array:

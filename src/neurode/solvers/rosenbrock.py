@@ -13,7 +13,7 @@ from ..core.clock import Clock
 from ..core.trees import all_finite
 from ..core.types import Scalar, State, VectorField
 from .implicit import ImplicitSolver, combine_flat, flatten
-from .jacobians import Dense, implicit_operator
+from .jacobians import Dense, implicit_operator, is_small
 from .solver import Evaluations, Step
 from .tableaus import rosenbrock
 from .tableaus.rosenbrock import RosenbrockTableau
@@ -86,10 +86,10 @@ class RosenbrockSolver(ImplicitSolver):
             stage = solve(tableau.gamma * (slope + coupling @ stages))
             return stages.at[number].set(stage), None
 
-        # Unrolled where a stage is little; banded and matrix-free solves would take minutes to
-        # compile, eight times over.
+        # Unrolled where a stage is a few calls of a library. Written out, a stage is a long program
+        # already; banded and matrix-free solves would take minutes to compile, eight times over.
         rows = (jnp.arange(count), *self.rows(x.dtype))
-        unroll = count if isinstance(self.jacobian, Dense) else 1
+        unroll = count if isinstance(self.jacobian, Dense) and not is_small(x) else 1
         blank = jnp.zeros((count, x.size), x.dtype)
         stages = lax.scan(advance, blank, rows, unroll=unroll)[0]
         x1 = x + size * combine_flat(tableau.b, stages, x)
