@@ -34,6 +34,7 @@ def test_a_fit_leaves_a_run_and_says_how_good_it_is(fitted):
     run, answer = fitted
     assert "accuracy on 8 held-out rows" in answer.out
     assert "tolerance of predictions" in answer.out
+    assert "50 rows may choose a looser one" in answer.out
     assert f"report: {run / 'report.html'}" in answer.out
     expected = {"config.json", "metrics.jsonl", "model.safetensors", "report.html", "tolerance.png"}
     assert expected <= {file.name for file in run.iterdir()}
@@ -89,3 +90,15 @@ def test_held_out_rows_have_every_label_in_its_share_and_leave_one_to_learn_from
     again = split_labelled(table, share, 0, by_label=True)[1]
     np.testing.assert_array_equal(again.values, held_out.values)
     assert split_labelled(table.select(labels == "d"), share, 0, by_label=True)[1] is None
+
+
+def test_files_with_commas_for_points_are_predicted_as_they_are_fitted(neurode, folder, tmp_path):
+    text = (folder / "rows.csv").read_text().replace(",", ";").replace(".", ",")
+    (tmp_path / "rows.csv").write_text(text)
+    how = ("--decimal", ",", "--delimiter", ";")
+    words = ("--target", "sum", "--columns", "u,v", "--out", tmp_path / "run", *QUICK, *how)
+    assert neurode("fit", "regressor", tmp_path / "rows.csv", *words).code == 0
+    answer = neurode("predict", tmp_path / "run", tmp_path / "rows.csv", *how)
+    assert answer.code == 0, answer.err
+    assert len(answer.out.splitlines()) == 41
+    assert "pass --decimal" in neurode("predict", tmp_path / "run", tmp_path / "rows.csv").mistake()

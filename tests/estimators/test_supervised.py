@@ -1,9 +1,11 @@
 """Classifiers and regressors: what they learn, rows as lanes, weights, stopping, saving."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import neurode as nd
+from neurode.data import DataError
 from neurode.training import ConfigMismatch
 
 QUICK = {
@@ -214,3 +216,39 @@ def test_a_generator_of_numpy_gives_its_next_number():
         first, second, again = (fit(s).predict_proba(X) for s in (state, state, make(0)))
         np.testing.assert_array_equal(first, again)
         assert (first != second).any()
+
+
+def test_a_frame_is_read_by_the_names_that_an_array_was_fitted_with(tmp_path):
+    X, y = make_blobs()
+    model = nd.ODENetClassifier(**QUICK | {"steps": 1}).fit(X, y, names=["u", "v"])
+    frame = pd.DataFrame({"w": 0.0, "v": X[:, 1], "u": X[:, 0]})
+    expected = model.predict_proba(X)
+    for each in (model, nd.load(model.save(tmp_path / "m.safetensors"))):
+        np.testing.assert_array_equal(each.predict_proba(frame), expected)
+        with pytest.raises(
+            DataError, match="X has no column 'u'; the model was fitted to 'u', 'v'"
+        ):
+            each.predict(frame[["w", "v"]])
+
+
+def test_weights_of_classes_that_are_dates_are_kept(tmp_path):
+    X, y = make_blobs()
+    dates = np.array(["2020-01-01", "2021-06-01"], "M8[ns]")
+    settings = QUICK | {"steps": 1, "class_weight": {dates[0]: 3.0}}
+    model = nd.ODENetClassifier(**settings).fit(X, dates[(y == "a").astype(int)])
+    assert nd.load(model.save(tmp_path / "m.safetensors")).class_weight == {dates[0]: 3.0}
+
+
+def test_the_dial_of_a_regression_does_not_stop_at_rounding():
+    X, _ = make_blobs()
+    model = nd.ODENetRegressor(**QUICK | {"max_steps": 12}).fit(X, X.sum(axis=1))
+    dial = model.tune_tolerance(X, X.sum(axis=1))
+    assert dial.tolerances[0] > 1e-6  # those that the budget of steps cannot reach are left out
+    holds = dial.scores >= dial.scores[0] - 1e-3
+    assert dial.chosen == dial.tolerances[np.flatnonzero(np.minimum.accumulate(holds))[-1]]
+
+
+def test_labels_of_another_type_count_as_errors(fitted):
+    X, _, model = fitted
+    with pytest.warns(UserWarning, match="of type int, not str.*count as errors"):
+        assert model.score(X, np.arange(len(X))) == 0

@@ -1,6 +1,8 @@
 """What a classifier or regressor cannot use, it refuses in one line that says what to do."""
 
 import json
+from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -102,9 +104,54 @@ def small():
     return nd.ODENetClassifier(**SMALL, steps=1, max_steps=32).fit(X, Y)
 
 
-def test_a_regression_of_text_is_referred_to_the_classifier():
-    with pytest.raises(DataError, match="y holds text such as 'a'.*ODENetClassifier"):
-        nd.ODENetRegressor(**SMALL, steps=1).fit(X, ["a"] * 12)
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["a"] * 12, "y holds text such as 'a'.*ODENetClassifier"),
+        ([None] * 12, "y is missing in row 0 and 11 more"),
+        (pd.Series([1.0] * 7 + [pd.NA] + [2.0] * 4), "y is missing in row 7:"),
+        (np.where(np.arange(24).reshape(12, 2) == 11, np.nan, 1.0), "y is missing in row 5:"),
+        (np.arange(12).astype("M8[D]"), "of type date: a regressor needs real numbers"),
+        (np.array([{}] * 12), "of type dict: a regressor needs real numbers"),
+    ],
+)
+def test_targets_of_a_regression(y, message):
+    with pytest.raises(DataError, match=message):
+        nd.ODENetRegressor(**SMALL, steps=1).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[date(2020, 1, 1), date(2021, 1, 1)], [Decimal(1), Decimal(2)]],
+    ids=["date", "Decimal"],
+)
+def test_labels_of_other_types_are_named(labels):
+    kind = type(labels[0]).__name__
+    with pytest.raises(DataError, match=f"labels of type {kind}, such as.*make them"):
+        nd.ODENetClassifier(**SMALL, steps=1).fit(X, np.array(labels * 6, object))
+
+
+def test_the_dial_checks_targets(small):
+    for y, message in (
+        (["a"] * 12, "not in training: 'a'.*of type str, not int"),
+        (np.where(Y, np.nan, 0.0), "y is missing in row 1 and 5 more"),
+        (np.stack([Y, Y], 1), r"one label for each example, got shape \(12, 2\)"),
+        (Y[:5], "X has 12 examples and y 5"),
+    ):
+        with pytest.raises(DataError, match=message):
+            small.tune_tolerance(X, y, (1e-2,))
+    with pytest.raises(SettingError, match="tolerances must be positive numbers, got 'x'"):
+        small.tune_tolerance(X, Y, "x")
+    pair = nd.ODENetRegressor(**SMALL, steps=1).fit(X, X[:, :2])
+    with pytest.raises(DataError, match="y has 1 columns, but 2 were fitted"):
+        pair.tune_tolerance(X, X[:, 0], (1e-2,))
+
+
+def test_names_that_contradict_each_other():
+    with pytest.raises(DataError, match="names are 'p', 'q' but the frame's columns 'u', 'city'"):
+        nd.ODENetClassifier(**SMALL).fit(FRAME.assign(city=0.0), Y, names=["p", "q"])
+    with pytest.raises(DataError, match="names must differ"):
+        nd.ODENetClassifier(**SMALL).fit(X, Y, names=["p", "q", "p"])
 
 
 def test_one_image_is_told_how_to_be_several(small_images):

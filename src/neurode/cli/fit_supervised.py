@@ -23,7 +23,11 @@ from neurode.cli.fit import (
     report_command,
 )
 
+_ENOUGH = 50  # held-out rows, to choose a looser tolerance by than that of the training
+
 if TYPE_CHECKING:
+    import numpy as np
+
     from neurode.data import LabelledRows
 
 Target = Annotated[str, typer.Option("--target", metavar="COLUMN", help="Column to be learned.")]
@@ -114,6 +118,13 @@ def regressor(
     _fit("regressor", data, target, out, columns, hold_out, settings, how, resume, quiet)
 
 
+def up_to_training(tolerance: float) -> "np.ndarray":
+    """Tolerances to choose from where few rows are held out, which tell little of looser ones."""
+    import numpy as np
+
+    return tolerance * 10.0 ** np.arange(-2, 0.25, 0.5)
+
+
 def split_labelled(
     table: "LabelledRows", share: float, seed: int, *, by_label: bool
 ) -> "tuple[LabelledRows, LabelledRows | None]":
@@ -196,8 +207,12 @@ def _fit(
         score = model.score(held_out.values, held_out.target)
         word = "accuracy" if is_classifier else "R²"
         print(f"{word} on {len(held_out.values)} held-out rows: {score:.4g}")
-        dial = model.tune_tolerance(held_out.values, held_out.target)
-        print(f"tolerance of predictions, from those rows: {dial.chosen:.1e}")
+        is_few = len(held_out.values) < _ENOUGH
+        dial = model.tune_tolerance(
+            held_out.values, held_out.target, up_to_training(model.tolerance) if is_few else None
+        )
+        few = f"; {_ENOUGH} rows may choose a looser one than the training's" if is_few else ""
+        print(f"tolerance of predictions, from those rows: {dial.chosen:.1e}{few}")
     print(f"model: {model.save(out)}")
     _report(out, model, held_out, dial, target)
 

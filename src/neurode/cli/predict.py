@@ -43,6 +43,9 @@ def predict(
         typer.Option("--out", metavar="FILE", help="CSV file. Standard output if left out."),
     ] = None,
     field: options.Field = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    decimal: options.Decimal = ".",
 ) -> None:
     """Print what a fitted model predicts, as CSV.
 
@@ -66,7 +69,8 @@ def predict(
         if isinstance(model, LatentODE):
             raise Mistake(f"{run} holds a LatentODE: use `neurode forecast {run} --times …`")
         if hasattr(model, "tune_tolerance"):
-            text = _predict_rows(model, data, read_data_names(run), given=times or start)
+            how = {"encoding": encoding, "delimiter": delimiter, "decimal": decimal}
+            text = _predict_rows(model, data, read_data_names(run), how, given=times or start)
         elif isinstance(model, PoissonProcess):
             text = _predict_intensity(model, times, run, given=data or start)
         else:
@@ -105,7 +109,9 @@ def _predict_intensity(model: Any, times: str | None, run: Path, given: Path | s
     return format_intensity(model, parse_intensity_times(model, times))
 
 
-def _predict_rows(model: Any, data: Path | None, names: dict[str, Any], given: str | None) -> str:
+def _predict_rows(
+    model: Any, data: Path | None, names: dict[str, Any], how: dict[str, Any], given: str | None
+) -> str:
     from neurode.data import read_labelled
 
     if data is None or given:
@@ -115,7 +121,7 @@ def _predict_rows(model: Any, data: Path | None, names: dict[str, Any], given: s
         )
     if not model.names_:
         raise Mistake("this model was fitted to images, which no table holds: predict from Python")
-    rows = read_labelled(data, None, model.names_, numeric=False).values
+    rows = read_labelled(data, None, model.names_, numeric=False, **how).values
     header = [names.get("target") or "prediction"]
     found = model.predict(rows).tolist()
     columns = [[f"{x:.10g}" if isinstance(x, float) else str(x) for x in found]]

@@ -53,7 +53,7 @@ def write_supervised_report(
             dial.draw(),
             "tolerance",
             "What becomes of predictions as the tolerance of the solve is turned, without training "
-            f"anew. Chosen: {format_number(dial.chosen, 2)}, the loosest at which the "
+            f"anew. Chosen: {format_number(dial.chosen, 2)}, the loosest of these at which the "
             f"{dial.score_name} of the held-out rows has not dropped.",
         )
     page.summary.facts(facts, big=True)

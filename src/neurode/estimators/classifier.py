@@ -34,7 +34,7 @@ class ODENetClassifier(ClassifierMixin, SupervisedODENet):
         class_weight: {label: weight}, or "balanced" for the inverse of the classes' frequencies.
 
     Attributes:
-        classes_: the labels, sorted; of any type.
+        classes_: the labels, sorted.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class ODENetClassifier(ClassifierMixin, SupervisedODENet):
 
         Args:
             X: a table [n, d] (an array or a pandas frame), or images.
-            y: labels [n] of any type.
+            y: labels [n]: text, numbers, booleans or NumPy's dates.
             sample_weight: [n], or None.
             names: the d columns; None takes a frame's, or x0, x1, ….
             run: a folder for checkpoints, which Ctrl-C saves and the same call goes on with.
@@ -172,11 +172,13 @@ class ODENetClassifier(ClassifierMixin, SupervisedODENet):
         unseen = find_unseen(y, self.classes_)
         if unseen is not None:
             warnings.warn(f"{unseen}; they count as errors", stacklevel=2)
+            right = self.predict(X) == np.asarray(y).ravel()
+            return float(np.average(right, weights=sample_weight))
         return super().score(X, y, sample_weight)
 
     def _measure(self, outputs: np.ndarray, y: Any) -> float:
         """The accuracy of outputs, for the dial."""
-        return float(np.mean(self.classes_[outputs.argmax(axis=1)] == np.asarray(y).ravel()))
+        return float(np.mean(self.classes_[outputs.argmax(axis=1)] == y))
 
 
 def _weigh_classes(class_weight: Any, classes: np.ndarray, codes: np.ndarray) -> np.ndarray:

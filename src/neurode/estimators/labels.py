@@ -1,4 +1,4 @@
-"""Labels of examples, of any type: read, told apart, and compared with those of training."""
+"""Targets of examples: labels, told apart, or numbers."""
 
 from typing import Any
 
@@ -19,10 +19,7 @@ def read_labels(y: Any) -> Any:
         DataError: one is missing; the message says where.
     """
     labels = np.asarray(y)
-    missing = np.flatnonzero(_is_missing(labels.ravel()))
-    if len(missing):
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DataError(f"y is missing in row {missing[0]}{more}: leave those rows out")
+    _refuse_missing(labels)
     if labels.dtype.kind != "O":
         return y
     values = labels.ravel().tolist()
@@ -32,8 +29,36 @@ def read_labels(y: Any) -> Any:
     return y
 
 
+def read_numbers(y: Any) -> np.ndarray:
+    """Targets of a regression in double precision, none missing.
+
+    Args:
+        y: [n] or [n, k], anything that NumPy takes.
+
+    Raises:
+        DataError: they are no numbers, or one is missing; the message says where.
+    """
+    values = np.asarray(y)
+    _refuse_missing(values)
+    first = values.ravel()[:1].tolist()
+    if values.dtype.kind in "US" or (values.dtype.kind == "O" and isinstance(first[0], str)):
+        raise DataError(
+            f"y holds text such as {quote(first[0])}: a regressor needs numbers; labels are "
+            "learned by ODENetClassifier"
+        )
+    try:
+        if values.dtype.kind in "mMc":
+            raise TypeError
+        return values.astype(np.float64)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"y holds {quote(first[0])}, of type {type(first[0]).__name__}: a regressor needs real "
+            "numbers"
+        ) from None
+
+
 def encode_labels(y: Any, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The classes, sorted, and the number of each label's class; labels may be of any type.
+    """The classes, sorted, and the number of each label's class.
 
     Raises:
         DataError: there is only one class, or labels that cannot be told apart.
@@ -47,6 +72,11 @@ def encode_labels(y: Any, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             f"the labels are of several types ({', '.join(kinds)}) and have no order: make them "
             "all text or all numbers"
         ) from None
+    if classes.dtype.kind == "O" and not isinstance(classes[0], str):
+        raise DataError(
+            f"labels of type {type(classes[0]).__name__}, such as {quote(classes[0])}: make them "
+            "text, whole numbers, booleans or NumPy's dates"
+        )
     check_classification_targets(y)
     if len(np.unique(codes[weights > 0])) < 2:
         raise DataError(
@@ -58,13 +88,24 @@ def encode_labels(y: Any, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def find_unseen(y: Any, classes: np.ndarray) -> str | None:
     """Say which labels are none of the classes, or None."""
     known = set(classes)
-    unseen = [label for label in np.unique(np.asarray(y)) if label not in known]
+    unseen = [label for label in dict.fromkeys(np.asarray(y).ravel()) if label not in known]
     if not unseen:
         return None
+    kinds = {type(label).__name__ for label in np.asarray(unseen).ravel().tolist()}
+    others = {type(label).__name__ for label in classes.tolist()}
+    types = "" if kinds & others else f"; they are of type {kinds.pop()}, not {others.pop()}"
     return (
         f"y holds labels that were not in training: {list_names(unseen, 4)} (the classes are "
-        f"{list_names(classes, 8)})"
+        f"{list_names(classes, 8)}{types})"
     )
+
+
+def _refuse_missing(targets: np.ndarray) -> None:
+    missing = np.flatnonzero(_is_missing(targets.ravel()))
+    if len(missing):
+        row = missing[0] // max(1, targets[:1].size)
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DataError(f"y is missing in row {row}{more}: leave those rows out")
 
 
 def _is_missing(labels: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ class ODENetRegressor(RegressorMixin, SupervisedODENet):
 
     def _measure(self, outputs: np.ndarray, y: Any) -> float:
         """The coefficient of determination of outputs, for the dial."""
-        y = np.asarray(y, float).reshape(len(outputs), -1)
+        y = y.reshape(len(outputs), -1)
         residual = np.square(y - self.targets_.invert(outputs)).sum(axis=0)
         total = np.square(y - y.mean(axis=0)).sum(axis=0)
         return float(np.mean(1 - residual / np.where(total > 0, total, 1.0)))

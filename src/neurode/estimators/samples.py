@@ -10,7 +10,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from neurode.data import DataError
 from neurode.data.errors import list_names, quote
 from neurode.estimators.estimator import SettingError
-from neurode.estimators.labels import read_labels
+from neurode.estimators.labels import read_labels, read_numbers
 from neurode.estimators.supervised_settings import SMALLEST_IMAGE
 
 _CHANNELS = (1, 2, 3, 4)  # that images are likely to have; their sides are longer
@@ -65,9 +65,27 @@ def read_examples(estimator: Any, X: Any) -> np.ndarray:
         x, is_whole = _read_images(X, estimator.shape_)
         _check_pixels(estimator, x, is_whole)
         return x
-    x = _validate(estimator, X, reset=False)
+    x = _validate(estimator, _arrange(estimator, X), reset=False)
     _check_finite(x, estimator.names_)
     return x
+
+
+def _arrange(estimator: Any, X: Any) -> Any:
+    """The columns of a frame in the order of the names that an array was fitted with.
+
+    A model that was fitted to a frame is scikit-learn's to look after.
+    """
+    names = estimator.names_
+    is_by_name = not hasattr(estimator, "feature_names_in_") and names != _count_columns(len(names))
+    if not is_by_name or not hasattr(X, "columns"):
+        return X
+    columns = [str(name) for name in X.columns]
+    missing = [name for name in names if name not in columns]
+    if missing:
+        raise DataError(
+            f"X has no column {list_names(missing)}; the model was fitted to {list_names(names)}"
+        )
+    return X.iloc[:, [columns.index(name) for name in names]].to_numpy()
 
 
 def read_training(
@@ -91,7 +109,7 @@ def read_training(
     estimator.pixels_ = None
     is_images = estimator.shape is not None or _as_array(X).ndim > 2
     if y is not None:
-        y = _read_numbers(y) if numeric else read_labels(y)
+        y = read_numbers(y) if numeric else read_labels(y)
     if not is_images:
         x, y = _validate(estimator, X, y, reset=True, y_numeric=numeric, multi_output=numeric)
         estimator.names_ = _name_columns(estimator, names, x.shape[1])
@@ -149,18 +167,6 @@ def _as_array(X: Any) -> np.ndarray:
         ) from None
 
 
-def _read_numbers(y: Any) -> Any:
-    """Targets of a regression as they are given, unless they are text."""
-    values = np.asarray(y)
-    first = values.ravel()[:1].tolist()
-    if values.dtype.kind in "US" or (values.dtype.kind == "O" and isinstance(first[0], str)):
-        raise DataError(
-            f"y holds text such as {quote(first[0])}: a regressor needs numbers; labels are "
-            "learned by ODENetClassifier"
-        )
-    return y
-
-
 def _refuse_text(X: Any) -> None:
     """Name the column of a table that holds text, if there is one.
 
@@ -183,12 +189,25 @@ def _refuse_text(X: Any) -> None:
                 ) from None
 
 
+def _count_columns(d: int) -> tuple[str, ...]:
+    return tuple(f"x{i}" for i in range(d))
+
+
 def _name_columns(estimator: Any, names: Sequence[str] | None, d: int) -> tuple[str, ...]:
     own = getattr(estimator, "feature_names_in_", None)
-    chosen = names if names is not None else own
-    if chosen is not None and len(chosen) != d:
-        raise DataError(f"{d} columns but {len(chosen)} names ({list_names(chosen)})")
-    return tuple(str(x) for x in (chosen if chosen is not None else (f"x{i}" for i in range(d))))
+    if names is None:
+        return tuple(str(x) for x in (own if own is not None else _count_columns(d)))
+    names = tuple(str(name) for name in names)
+    if len(names) != d:
+        raise DataError(f"{d} columns but {len(names)} names ({list_names(names)})")
+    if len(set(names)) < d:
+        raise DataError(f"names must differ from each other, got {list_names(names)}")
+    if own is not None and names != tuple(own):
+        raise DataError(
+            f"names are {list_names(names)} but the frame's columns {list_names(own)}: leave names "
+            "out"
+        )
+    return names
 
 
 def _check_finite(x: np.ndarray, names: tuple[str, ...]) -> None:

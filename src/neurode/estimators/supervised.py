@@ -134,8 +134,12 @@ class SupervisedODENet(Estimator):
             [m, n, state] of a table, [m, n, h, w, c] of images.
         """
         self._check_fitted()
-        at = np.asarray(depths, float)
-        if at.ndim != 1 or not len(at) or at[0] < 0 or at[-1] > 1 or (np.diff(at) < 0).any():
+        try:
+            at = np.asarray(depths, float)
+        except (TypeError, ValueError):
+            at = np.zeros(0)
+        is_fine = at.ndim == 1 and len(at) and at[0] >= 0 and at[-1] <= 1
+        if not is_fine or not (np.diff(at) >= 0).all():
             raise SettingError(f"depths must increase from 0 to 1, got {depths!r}")
         asked = at if at[0] == 0 else np.append(0.0, at)
         x = self.inputs_.apply(read_examples(self, X))
@@ -143,7 +147,12 @@ class SupervisedODENet(Estimator):
         return states[-len(at) :]
 
     def tune_tolerance(
-        self, X: Any, y: Any, tolerances: Sequence[float] | None = None, *, drop: float = 0.0
+        self,
+        X: Any,
+        y: Any,
+        tolerances: Sequence[float] | None = None,
+        *,
+        drop: float | None = None,
     ) -> ToleranceDial:
         """Find the loosest tolerance of predictions that costs no accuracy, and use it from now on.
 
@@ -153,8 +162,10 @@ class SupervisedODENet(Estimator):
         Args:
             X: examples not learned from.
             y: their targets.
-            tolerances: to try; None tries 1e-6 to 1, two in a decade.
-            drop: how much of the score at the tightest of them may be given up.
+            tolerances: to try; None tries 1e-6 to 1, two in a decade, but none too tight for
+                `max_steps`.
+            drop: how much of the score at the tightest of them may be given up; None: nothing of
+                an accuracy, 0.001 of an R².
 
         Returns:
             A `ToleranceDial`; `dial.draw()` is the picture.

@@ -41,7 +41,8 @@ def write_net(path: str | os.PathLike[str], estimator: Any) -> Path:
         arrays |= {"targets/centre": e.targets_.centre, "targets/scale": e.targets_.scale}
     settings = encode_settings(e)
     if isinstance(getattr(e, "class_weight", None), dict):  # whose keys need not be text
-        settings["class_weight"] = [[k, float(v)] for k, v in _as_json(e.class_weight.items())]
+        places = {label: i for i, label in enumerate(e.classes_)}
+        settings["class_weight"] = [[places[k], float(v)] for k, v in e.class_weight.items()]
     facts = {
         "settings": settings,
         "dtype": e.dtype_,
@@ -77,9 +78,9 @@ def read_net(path: Path, metadata: dict[str, Any], make: Any, field: Any) -> Any
         if isinstance(pairs, list):
             settings["class_weight"] = None
         e = make(**decode_settings(settings))
-        if isinstance(pairs, list):
-            e.class_weight = {label: weight for label, weight in pairs}
         _adopt(e, metadata)
+        if isinstance(pairs, list):
+            e.class_weight = {e.classes_[i]: weight for i, weight in pairs}
         like = expected_arrays(metadata)
         with jax.enable_x64(e.dtype_ == "float64"):
             net = make_net(e, e.shape_, int(metadata["outputs"]), jax.random.key(0))
@@ -114,8 +115,3 @@ def _write_labels(classes: np.ndarray) -> dict[str, Any]:
     kind = "object" if classes.dtype.kind == "O" else classes.dtype.str
     values = classes.view(np.int64) if classes.dtype.kind in "mM" else classes  # dates, spans
     return {"dtype": kind, "values": values.tolist()}
-
-
-def _as_json(pairs: Any) -> list[tuple[Any, Any]]:
-    """Labels of NumPy types as Python's own."""
-    return [(k.item() if isinstance(k, np.generic) else k, v) for k, v in pairs]

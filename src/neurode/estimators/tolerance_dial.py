@@ -2,19 +2,22 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurode.core.status import SolveError
 from neurode.data import DataError
 from neurode.estimators.estimator import SettingError, check_number
-from neurode.estimators.labels import find_unseen
+from neurode.estimators.labels import find_unseen, read_labels, read_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DEFAULT = 10.0 ** np.arange(-6, 0.25, 0.5)
+_ROUNDING = 1e-3  # of an R²: less is rounding, or chance
 _REPEATS = 3  # of which the fastest counts: other processes only ever add
 
 
@@ -77,7 +80,7 @@ class ToleranceDial:
 
 
 def turn_dial(
-    estimator: Any, X: Any, y: Any, tolerances: Sequence[float] | None, drop: float
+    estimator: Any, X: Any, y: Any, tolerances: Sequence[float] | None, drop: float | None
 ) -> ToleranceDial:
     """Measure a fitted estimator at each tolerance; see `SupervisedODENet.tune_tolerance`.
 
@@ -85,21 +88,21 @@ def turn_dial(
         SettingError: a tolerance cannot be.
         DataError: the examples or their targets cannot be used.
     """
+    is_classifier = hasattr(estimator, "classes_")
+    if drop is None:
+        drop = 0.0 if is_classifier else _ROUNDING
     check_number("drop", drop, least=0)
-    asked = np.unique(_DEFAULT if tolerances is None else np.asarray(tolerances, float).ravel())
-    if not len(asked) or not (np.isfinite(asked) & (asked > 0)).all():
-        raise SettingError(f"tolerances must be positive numbers, got {tolerances!r}")
-    if hasattr(estimator, "classes_"):
-        unseen = find_unseen(y, estimator.classes_)
-        if unseen is not None:
-            raise DataError(f"{unseen}: leave those examples out")
+    asked = _read_tolerances(tolerances)
+    y = _read_targets(estimator, y)
     outputs, scores, nfe, seconds = [], [], [], []
     estimator._predict_rows(X, float(asked[-1]))  # compiles the one program that serves all
+    if tolerances is None:
+        asked = asked[_first_solved(estimator, X, asked) :]
     for tolerance in asked:
         found, took = _time_best(lambda: estimator._predict_rows(X, float(tolerance)))  # noqa: B023
         seconds.append(took / len(found.nfe))
-        if len(found.outputs) != len(np.asarray(y)):
-            raise DataError(f"X has {len(found.outputs)} examples and y {len(np.asarray(y))}")
+        if len(found.outputs) != len(y):
+            raise DataError(f"X has {len(found.outputs)} examples and y {len(y)}")
         outputs.append(found.outputs)
         scores.append(estimator._measure(found.outputs, y))
         nfe.append(found.nfe.mean())
@@ -112,8 +115,46 @@ def turn_dial(
         nfe=np.array(nfe),
         seconds=np.array(seconds),
         chosen=float(asked[np.flatnonzero(holds)[-1]]),
-        score_name="accuracy" if hasattr(estimator, "classes_") else "R²",
+        score_name="accuracy" if is_classifier else "R²",
     )
+
+
+def _read_tolerances(tolerances: Sequence[float] | None) -> np.ndarray:
+    try:
+        asked = np.unique(_DEFAULT if tolerances is None else np.asarray(tolerances, float).ravel())
+    except (TypeError, ValueError):
+        asked = np.zeros(0)
+    if not len(asked) or not (np.isfinite(asked) & (asked > 0)).all():
+        raise SettingError(f"tolerances must be positive numbers, got {tolerances!r}")
+    return asked
+
+
+def _read_targets(estimator: Any, y: Any) -> np.ndarray:
+    """Labels [n] that were in training, or numbers in as many columns as were fitted."""
+    if not hasattr(estimator, "classes_"):
+        y = read_numbers(y)
+        columns, fitted = y.reshape(len(y), -1).shape[1], len(estimator.targets_.centre)
+        if columns != fitted:
+            raise DataError(f"y has {columns} columns, but {fitted} were fitted")
+        return y
+    labels = np.asarray(read_labels(y))
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise DataError(f"y must have one label for each example, got shape {labels.shape}")
+    unseen = find_unseen(labels, estimator.classes_)
+    if unseen is not None:
+        raise DataError(f"{unseen}: leave those examples out")
+    return labels
+
+
+def _first_solved(estimator: Any, X: Any, asked: np.ndarray) -> int:
+    """Number of the tightest of our own tolerances that the budget of steps allows."""
+    for i, tolerance in enumerate(asked[:-1]):
+        with suppress(SolveError):
+            estimator._predict_rows(X, float(tolerance))
+            return i
+    return len(asked) - 1
 
 
 def _time_best(run: Any) -> tuple[Any, float]:

@@ -183,6 +183,7 @@ def collect(config: Any, folder: Path) -> Findings:
             "memory: temporaries and outputs of the compiled training step, as the compiler counts "
             "them; its growth: with the budget of evaluations (of a ResNet: with the blocks)",
             *([f"rows differ in epochs: {epochs}"] if is_mixed else []),
+            "times of rows that were run apart do not compare: `neurode reproduce costs` does",
             *([f"not run yet: {', '.join(missing)}"] if missing else []),
         ),
         files={OUTCOMES: folder / OUTCOMES} | _find_weights(folder, found),

@@ -194,3 +194,12 @@ def accuracy(trained: Trained, read: Callable[[Array], Array]) -> float:
     batches = np.split(images, count // size)
     logits = np.concatenate([read(jnp.asarray(batch)) for batch in batches])
     return 100 * float(np.mean(logits.argmax(axis=1) == labels))
+
+
+def chance(trained: Trained, accuracies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the 95% intervals (Wilson 1927) of accuracies in percent, by chance alone."""
+    n, z = trained.num_read, 1.96
+    p = np.asarray(accuracies, float) / 100
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return 100 * (middle - half), 100 * (middle + half)
