@@ -41,7 +41,7 @@ def read_numbers(y: Any) -> np.ndarray:
     values = np.asarray(y)
     _refuse_missing(values)
     first = values.ravel()[:1].tolist()
-    if values.dtype.kind in "US" or (values.dtype.kind == "O" and isinstance(first[0], str)):
+    if first and isinstance(first[0], (str, bytes)):
         raise DataError(
             f"y holds text such as {quote(first[0])}: a regressor needs numbers; labels are "
             "learned by ODENetClassifier"

@@ -79,7 +79,8 @@ def _explain(error: TrainingError, max_steps: int, evaluations: int) -> Training
             "the field has turned stiff"
         )
         advice = "Lower the learning_rate, add some weight_decay, or allow more max_steps"
-    return TrainingError(happened, advice, step=error.step, loss=error.loss, result=error.result)
+    found = {"step": error.step, "loss": error.loss, "result": error.result}
+    return TrainingError(happened, error.rescue, advice, **found)
 
 
 def _count(number: int) -> str:

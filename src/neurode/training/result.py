@@ -21,13 +21,17 @@ class TrainingError(RuntimeError):
     """Training met a loss, gradient or weight that is not finite, and stopped before using it.
 
     Attributes:
-        happened: what was met, and where the last good weights are; the first part of the message.
+        happened: what was met; the message begins with it.
+        rescue: where the last good weights are; the message goes on with it.
         step: the update that failed, counted from 1.
         loss: the loss there.
         result: a `FitResult` with the last good model and the history up to the failure.
     """
 
-    def __init__(self, happened: str, advice: str, *, step: int, loss: float, result: FitResult):
-        """Say what happened, and what to try in the words of who called."""
-        super().__init__(f"{happened}. {advice}")
-        self.happened, self.step, self.loss, self.result = happened, step, loss, result
+    def __init__(
+        self, happened: str, rescue: str, advice: str, *, step: int, loss: float, result: FitResult
+    ):
+        """Say what happened, what is saved, and what to try in the words of who called."""
+        super().__init__(f"{happened}. {rescue}. {advice}")
+        self.happened, self.rescue = happened, rescue
+        self.step, self.loss, self.result = step, loss, result

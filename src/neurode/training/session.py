@@ -212,14 +212,14 @@ class Session:
         happened = (
             f"training stopped at step {step}: the loss is {loss:.6g}, the gradient's norm "
             f"{gradient_norm:.6g}, and the update would have spoilt the weights, so it was not "
-            f"made. {rescue}"
+            "made"
         )
         advice = (
             "Try a lower learning rate or clipped gradients (optax.clip_by_global_norm); if a "
             "solve failed, tighter tolerances or more max_steps; if single batches are at fault, "
             "skip_non_finite=1 or more"
         )
-        return TrainingError(happened, advice, step=step, loss=loss, result=self._result())
+        return TrainingError(happened, rescue, advice, step=step, loss=loss, result=self._result())
 
 
 def _as_numpy(values: np.ndarray) -> np.ndarray:
