@@ -39,8 +39,8 @@ class Config:
 
     The paper leaves the schedule open. The authors' later one (torchdiffeq,
     examples/odenet_mnist.py) is schedule="steps" with epochs=160, days of work for two cores and
-    all rows; here it is a cosine over few epochs. The rest is theirs: SGD with momentum, batches,
-    crops, no weight decay.
+    all rows; here it is a cosine over few epochs, chosen on images held out of training. The rest
+    is theirs: SGD with momentum, batches, crops, no weight decay.
     """
 
     model: str = ALL  # or one row, a key of `MODELS`
