@@ -46,8 +46,10 @@ def read_numbers(y: Any) -> np.ndarray:
             f"y holds text such as {quote(first[0])}: a regressor needs numbers; labels are "
             "learned by ODENetClassifier"
         )
+    if values.dtype.kind == "c":
+        raise DataError("Complex data not supported: y must hold real numbers")
     try:
-        if values.dtype.kind in "mMc":
+        if values.dtype.kind in "mM":
             raise TypeError
         return values.astype(np.float64)
     except (TypeError, ValueError):

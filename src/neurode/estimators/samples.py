@@ -180,8 +180,8 @@ def _refuse_text(X: Any) -> None:
     for j, column in enumerate(values.T):
         for value in column:
             try:
-                float(value)
-            except (TypeError, ValueError):
+                float(value) if isinstance(value, str) else None
+            except ValueError:
                 name = quote(str(names[j])) if names is not None else j
                 raise DataError(
                     f"column {name} holds {quote(value)}, which is no number: write categories as "
