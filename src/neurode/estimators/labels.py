@@ -23,9 +23,10 @@ def read_labels(y: Any) -> Any:
     if labels.dtype.kind != "O":
         return y
     values = labels.ravel().tolist()
-    for kinds in ((bool, np.bool_), (int, float, np.integer, np.floating)):
-        if all(isinstance(v, kinds) and (bool in kinds or not isinstance(v, bool)) for v in values):
-            return np.array(values).reshape(labels.shape)
+    are_bools = [isinstance(v, (bool, np.bool_)) for v in values]
+    are_numbers = [isinstance(v, (int, float, np.integer, np.floating)) for v in values]
+    if all(are_bools) or (all(are_numbers) and not any(are_bools)):
+        return np.array(values).reshape(labels.shape)
     return y
 
 

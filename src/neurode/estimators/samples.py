@@ -178,9 +178,9 @@ def _refuse_text(X: Any) -> None:
     if values.dtype.kind not in "OUS" or values.ndim != 2:
         return
     for j, column in enumerate(values.T):
-        for value in column:
+        for value in (cell for cell in column if isinstance(cell, str)):
             try:
-                float(value) if isinstance(value, str) else None
+                float(value)
             except ValueError:
                 name = quote(str(names[j])) if names is not None else j
                 raise DataError(

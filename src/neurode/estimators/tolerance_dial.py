@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,16 +96,20 @@ def turn_dial(
     y = _read_targets(estimator, y)
     outputs, scores, nfe, seconds = [], [], [], []
     estimator._predict_rows(X, float(asked[-1]))  # compiles the one program that serves all
-    if tolerances is None:
-        asked = asked[_first_solved(estimator, X, asked) :]
     for tolerance in asked:
-        found, took = _time_best(lambda: estimator._predict_rows(X, float(tolerance)))  # noqa: B023
+        try:
+            found, took = _time_best(partial(estimator._predict_rows, X, float(tolerance)))
+        except SolveError:
+            if tolerances is not None or scores:
+                raise
+            continue  # too tight, and not asked for
         seconds.append(took / len(found.nfe))
         if len(found.outputs) != len(y):
             raise DataError(f"X has {len(found.outputs)} examples and y {len(y)}")
         outputs.append(found.outputs)
         scores.append(estimator._measure(found.outputs, y))
         nfe.append(found.nfe.mean())
+    asked = asked[-len(scores) :]
     # Loosest of those up to which no score has dropped: a lucky one beyond does not count.
     holds = np.minimum.accumulate(np.array(scores)) >= scores[0] - drop
     return ToleranceDial(
@@ -146,15 +150,6 @@ def _read_targets(estimator: Any, y: Any) -> np.ndarray:
     if unseen is not None:
         raise DataError(f"{unseen}: leave those examples out")
     return labels
-
-
-def _first_solved(estimator: Any, X: Any, asked: np.ndarray) -> int:
-    """Number of the tightest of our own tolerances that the budget of steps allows."""
-    for i, tolerance in enumerate(asked[:-1]):
-        with suppress(SolveError):
-            estimator._predict_rows(X, float(tolerance))
-            return i
-    return len(asked) - 1
 
 
 def _time_best(run: Any) -> tuple[Any, float]:

@@ -86,8 +86,6 @@ def draw_frames(
     count = len(rows[0])
     width = WIDTH if count > 2 else WIDTH * (0.5 if count == 1 else 0.85)
     size = (width - 0.3) / count
-    from matplotlib.lines import Line2D
-
     with apply_style():
         above = 0.3 if titles or any(f is not None and f.title for row in rows for f in row) else 0
         beside = 0.35 if names else 0.0
@@ -108,6 +106,8 @@ def draw_frames(
                 if names is not None and j == 0:
                     ax.set_ylabel(names[1])
         if groups:
+            from matplotlib.lines import Line2D
+
             dots = [Line2D([], [], ls="none", marker="o", mfc=c, mec="none") for c in GROUPS]
             figure.legend(dots[: len(groups)], groups, loc="outside upper left", ncols=len(groups))
         return figure

@@ -5,6 +5,8 @@ lanes one behind the other. Written out, elimination with partial pivoting is a 
 whole rows, the same for one system and for thousands side by side.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -54,19 +56,7 @@ def solve(factors: Factors, b: jax.Array) -> jax.Array:
 
 def solve_transposed(factors: Factors, b: jax.Array) -> jax.Array:
     """x with A^T x = b."""
-    lu, pivots = factors
-    n = len(pivots)
-    x = [b[i] for i in range(n)]
-    for i in range(n):
-        for k in range(i):
-            x[i] = x[i] - lu[k, i] * x[k]
-        x[i] = x[i] / lu[i, i]
-    for i in reversed(range(n)):
-        for k in range(i + 1, n):
-            x[i] = x[i] - lu[k, i] * x[k]
-    for k in reversed(range(n)):
-        _swap(x, k, pivots[k])
-    return jnp.stack(x)
+    return jax.linear_transpose(partial(solve, factors), b)(b)[0]
 
 
 def _swap(rows: list[jax.Array], k: int, pivot: jax.Array) -> None:
