@@ -27,6 +27,7 @@ from scipy.integrate import ode, solve_ivp
 import neurode as nd
 from benchmarks import stiff
 from neurode.report import style
+from neurode.report.strokes import add_legend
 
 CACHE = Path(__file__).parent.parent / ".cache" / "work_precision"
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
@@ -190,7 +191,7 @@ def main() -> None:
             figure, axes = grid(1, 2)
             for panel, name in zip(axes, NONSTIFF, strict=True):
                 draw(panel, name, nonstiff_curves(name), "evaluations of f")
-            axes[0].legend(fontsize=7.5)
+            add_legend(figure, axes)
             figure.savefig(IMAGES / "work-precision-nonstiff.png", dpi=140)
         if "energy" in wanted:
             figure, axes = grid(1, 1)
@@ -201,8 +202,7 @@ def main() -> None:
             names = ("Robertson", "van der Pol", "HIRES", "Brusselator 1-D")
             for panel, name in zip(axes, names, strict=True):
                 draw(panel, name, kept(name, stiff_curves), "seconds")
-            lines, labels = axes[0].get_legend_handles_labels()
-            figure.legend(lines, labels, loc="outside lower center", ncols=6, fontsize=7.5)
+            add_legend(figure, axes)
             figure.savefig(IMAGES / "work-precision-stiff.png", dpi=140)
 
 
