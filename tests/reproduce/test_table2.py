@@ -2,11 +2,14 @@
 
 import json
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from neurode.reproduce import ExperimentError, check_experiment
-from neurode.reproduce.spiral_training import make_model
+from neurode.reproduce.spiral_training import make_model, make_optimizer
 from neurode.reproduce.spiral_weights import WEIGHTS, list_trainings, save_models
 from neurode.reproduce.spirals import WINDOW, Config, make_task
 from neurode.reproduce.table2_spirals import evaluate
@@ -24,6 +27,20 @@ def test_the_windows_of_the_script_may_end_with_the_curve():
     assert np.isfinite(task.ys).all()
     assert config.first_unseen == 999
     assert Config().read("noise 0.3").noise == 0.3
+
+
+@pytest.mark.parametrize("kind", ["latent", "rnn"])
+def test_only_the_weights_of_a_decoder_decay(kind):
+    params = eqx.filter(make_model(Config(), kind, 0), eqx.is_array)
+    optimizer = make_optimizer(0.5, 0.1, 10)
+    still = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(still, optimizer.init(params), params)
+    moved = eqx.apply_updates(params, updates)
+    if kind == "latent":
+        shrunk = jax.tree.map(lambda x: x * (1 - 0.5 * 0.1), params.decoder)
+        assert eqx.tree_equal(moved.decoder, shrunk, rtol=1e-6)
+        params, moved = (eqx.tree_at(lambda m: m.decoder, m, None) for m in (params, moved))
+    assert eqx.tree_equal(params, moved)
 
 
 def test_the_weights_give_what_was_recorded(tmp_path):

@@ -84,7 +84,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "table2": Experiment(
         "neurode.reproduce.table2_spirals",
         "Table 2: latent ODE against recurrent networks on spirals",
-        "about 60 minutes; --quick 1 minute",
+        "about 45 minutes; --quick 1 minute",
     ),
     "fig7": Experiment(
         "neurode.reproduce.fig7_poisson",
@@ -94,17 +94,17 @@ EXPERIMENTS: dict[str, Experiment] = {
     "fig8": Experiment(
         "neurode.reproduce.fig8_spirals",
         "Figure 8: reconstructions from 30 points, and the latent space",
-        "seconds with the weights of table2, else 5 minutes",
+        "seconds with the weights of table2, else 3 minutes",
     ),
     "fig9": Experiment(
         "neurode.reproduce.fig9_latent_dimensions",
         "Figure 9: decoded trajectories as one latent dimension varies",
-        "seconds with the weights of table2, else 4 minutes",
+        "seconds with the weights of table2, else 2 minutes",
     ),
     "fig10": Experiment(
         "neurode.reproduce.fig10_observations",
         "Figure 10: a growing number of observations",
-        "seconds with the weights of table2, else 4 minutes",
+        "seconds with the weights of table2, else 2 minutes",
     ),
     "parameter_estimation": Experiment(
         "neurode.reproduce.parameter_estimation",

@@ -45,11 +45,11 @@ class Config:
     hidden: int = 20  # of f and of the decoder
     units: int = 25  # of the recognition network and of the baselines
     activation: str = "softplus"
-    steps: int = 24_000
+    steps: int = 96_000
     rnn_steps: int = 24_000
-    batch_size: int = 64
-    learning_rate: float = 1e-2
-    weight_decay: float = 0.0
+    batch_size: int = 32
+    learning_rate: float = 5e-3
+    decoder_decay: float = 0.1  # of the decoder's weights, times the rate, in every step
     shortest: float = 0.3  # share of a window that the encoder sees at least, in training
     consistency: float = 0.2  # weight of the drift of latent states
     kl_weight: float = 0.02  # of the divergence from the prior

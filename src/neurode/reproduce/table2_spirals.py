@@ -166,8 +166,8 @@ def measure(config: Config, one: Training, model: Any) -> dict[tuple[str, str], 
     if one.kind == "latent":
         drawn = forecast_latent(model, task, rows, key=jax.random.key(one.seed))
         note(f"variant: {name}, sampled z", drawn[:, WINDOW:])
-        for part, error in measure_parts(config, task, rows, beyond).items():
-            errors[f"variant: {name}, {part} part of the curve", "rmse_clean"] = error
+    for part, error in measure_parts(config, task, rows, beyond).items():
+        errors[f"variant: {name}, {part} part of the curve", "rmse_clean"] = error
     return errors
 
 
