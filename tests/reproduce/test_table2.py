@@ -1,6 +1,7 @@
 """Table 2: its readings of the paper, and that its weights can be checked."""
 
 import json
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 
 from neurode.reproduce import ExperimentError, check_experiment
-from neurode.reproduce.spiral_training import make_model, make_optimizer
+from neurode.reproduce.spiral_training import make_model, make_optimizer, train
 from neurode.reproduce.spiral_weights import WEIGHTS, list_trainings, save_models
 from neurode.reproduce.spirals import WINDOW, Config, make_task
 from neurode.reproduce.table2_spirals import evaluate
+from neurode.training import ConfigMismatch
 
 
 def test_the_windows_of_the_script_may_end_with_the_curve():
@@ -41,6 +43,14 @@ def test_only_the_weights_of_a_decoder_decay(kind):
         assert eqx.tree_equal(moved.decoder, shrunk, rtol=1e-6)
         params, moved = (eqx.tree_at(lambda m: m.decoder, m, None) for m in (params, moved))
     assert eqx.tree_equal(params, moved)
+
+
+def test_a_training_does_not_go_on_at_another_rate(tmp_path):
+    config = Config(series=12, trained=8, rnn_steps=2, batch_size=4)
+    train(config, "rnn", 0, 30, tmp_path, True, False)
+    other = replace(config, learning_rate=1e-3)
+    with pytest.raises(ConfigMismatch, match="learning_rate: 0.005 -> 0.001"):
+        train(other, "rnn", 0, 30, tmp_path, True, False)
 
 
 def test_the_weights_give_what_was_recorded(tmp_path):

@@ -18,6 +18,9 @@ from neurode.solvers import RK4
 from neurode.stepping import ConstantSteps
 from neurode.training import FitResult, fit
 
+DECIDING = ("learning_rate", "decoder_decay", "warmup", "consistency", "solver_steps")
+"""What decides a training, and is to be seen neither in the model nor in its batches."""
+
 
 def make_latent(config: Config, key: Array) -> LatentModel:
     """Draw the weights of a latent ODE."""
@@ -90,7 +93,8 @@ def train(
         steps=steps,
         key=key,
         run=folder,
-        config={"kind": kind, "count": count, "seed": seed, "warmup": config.warmup},
+        config={"kind": kind, "count": count, "seed": seed, "steps": steps}
+        | {name: getattr(config, name) for name in DECIDING},
         resume=resume,
         skip_non_finite=10,
         progress=progress,
