@@ -19,7 +19,7 @@ from neurode.stepping import ConstantSteps
 from neurode.training import FitResult, fit
 
 DECIDING = ("learning_rate", "decoder_decay", "warmup", "consistency", "solver_steps")
-"""What decides a training, and is to be seen neither in the model nor in its batches."""
+"""What decides a training, but is no field of the model or its batches (warmup: in steps only)."""
 
 
 def make_latent(config: Config, key: Array) -> LatentModel:
@@ -116,7 +116,7 @@ def make_optimizer(
 
 
 def _mark_decoder(params: Any) -> Any:
-    """True for the leaves of a latent ODE's decoder; a baseline has none."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: getattr(path[0], "name", None) == "decoder", params
-    )
+    """True for the decoder of a latent ODE, and for nothing of a baseline."""
+    if isinstance(params, LatentModel):
+        return LatentModel(False, False, True, False, None)  # pyright: ignore[reportArgumentType]
+    return False
